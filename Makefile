@@ -1,0 +1,49 @@
+# Everything runs from .venv, which each target prepares by itself from requirements.lock.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv || echo .tools/bin/uv)
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help demo test check bench kafka lock format clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+.tools/bin/uv:
+	@python3 -m pip --version >/dev/null 2>&1 || { echo "needs uv, or a python3 with pip to get it" >&2; exit 2; }
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools uv
+
+$(VENV)/.ready: requirements.lock pyproject.toml | $(filter .tools/%,$(UV))
+	@test -x $(BIN)/python || $(UV) venv --quiet --python 3.11 $(VENV)
+	@echo "preparing $(VENV) from requirements.lock (several GB the first time: torch is the index's build)"
+	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: $(VENV)/.ready  ## the whole loop on the embedded parts, on this machine
+	@$(BIN)/precedent demo
+
+check: $(VENV)/.ready  ## format, lint, strict types, import graph
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/pytest tests/test_import_graph.py
+
+test: check  ## every check and test; what CI runs
+	@$(BIN)/pytest
+
+bench: $(VENV)/.ready  ## the benchmarks: tables on the terminal, JSON under .state/bench
+	@$(BIN)/python -m bench
+
+kafka:  ## a local real Kafka on loopback (needs Java and Maven), in the foreground
+	@deploy/kafka/run
+
+lock:  ## resolve pyproject.toml anew into requirements.lock
+	@$(UV) pip compile pyproject.toml --all-extras --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade -q -o requirements.lock
+
+format: $(VENV)/.ready
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --fix --quiet .
+
+clean:
+	rm -rf $(VENV) .tools .state

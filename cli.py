@@ -1,0 +1,64 @@
+"""`precedent`: mounts each room's commands; a room is imported only when one of its commands is called."""
+
+import importlib
+import sys
+
+import click
+
+from contracts.errors import BadInputError, PrecedentError
+
+COMMANDS = {
+    "benchmark": "policy.commands:benchmark",
+    "broker": "streams.commands:broker",
+    "demo": "streams.commands:demo",
+    "features": "features.commands:features",
+    "policy": "policy.commands:policy",
+    "schema": "contracts.commands:schema",
+    "score": "policy.commands:score",
+    "simulate": "simulation.commands:simulate",
+    "sink": "streams.commands:sink",
+    "triton": "serving.commands:triton",
+    "warehouse": "warehouse.commands:warehouse",
+    "worker": "streams.commands:worker",
+}
+
+
+class Rooms(click.Group):
+    """A group whose commands live in the rooms and are imported by name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+@click.group(cls=Rooms, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="precedent")
+def precedent() -> None:
+    r"""Moderate short videos by common law: score, decide, cite, and let the recommender read it.
+
+    \b
+    Example:
+      precedent simulate uploads --out clips --n 20 --seed 1
+    """
+
+
+def main() -> None:
+    """Run a command; a domain error is one line and exit code 2 (bad input) or 1, never a traceback."""
+    try:
+        precedent(prog_name="precedent")
+    except BadInputError as error:
+        sys.stderr.write(f"precedent: {error}\n")
+        sys.exit(2)
+    except PrecedentError as error:
+        sys.stderr.write(f"precedent: {error}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The nouns of the project: events, taxonomy, verdicts, cases, rulings, releases. Imports no other room."""

@@ -1,0 +1,69 @@
+"""Cases and rulings: what was asked about a video, what was decided, and the precedent it makes."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contracts.records import Count, Event, Id, Probability, Record, Time, Version
+from contracts.taxonomy import Category
+from contracts.videos import VideoUploaded
+
+
+class CaseReason(StrEnum):
+    """Why a case was opened."""
+
+    REPORT_RATE = "report_rate"
+    UNCERTAIN = "uncertain"
+    DISAGREEMENT = "disagreement"
+    APPEAL = "appeal"
+    AUDIT = "audit"
+
+
+class CaseOpened(Event):
+    """A question put to a reviewer, with the probability with which this case was selected, in (0, 1]."""
+
+    case_id: Id
+    video_id: Id
+    opened_at: Time
+    reason: CaseReason
+    selection_probability: Annotated[float, Field(gt=0.0, le=1.0)]
+    toxicity: Probability
+    release_version: Version
+    casebook_version: Version
+
+
+class CaseAppealed(Event):
+    """An author disputes what was decided about a video."""
+
+    case_id: Id
+    video_id: Id
+    author_id: Id
+    appealed_at: Time
+    statement: Annotated[str, Field(max_length=2_000)] = ""
+
+
+class Ruling(Event):
+    """What a person, or a VLM by vote, decided about a case; `overrules` names the ruling it replaces."""
+
+    case_id: Id
+    video_id: Id
+    ruled_at: Time
+    ruled_by: Id
+    by: Literal["person", "adjudicator"]
+    category: Category
+    reasoning: Annotated[str, Field(max_length=20_000)] = ""
+    confidence: Probability = 1.0
+    overrules: Id | None = None
+
+
+class DecidedCase(Record):
+    """A ruled case with the model inputs it was ruled on: what the student trains on and precedents keep."""
+
+    case_id: Id
+    upload: VideoUploaded
+    category: Category
+    reasoning: Annotated[str, Field(max_length=20_000)] = ""
+    weight: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
+    decided_at: Time
+    times_cited: Count = 0

@@ -1,0 +1,89 @@
+"""Policy releases: an immutable folder's `release.json`, and the pointer that names which one is live."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from contracts.records import Count, Id, Probability, Record, Time, Version
+from contracts.taxonomy import TAXONOMY_VERSION, VIOLATIVE, Category
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class CategoryThresholds(Record):
+    """Probabilities at which a category demotes, is sent to review, and removes: demote <= review <= remove.
+
+    A threshold above 1 (up to 1.01) is never reached.
+    """
+
+    demote: Annotated[float, Field(ge=0, le=1.01)]
+    review: Annotated[float, Field(ge=0, le=1.01)]
+    remove: Annotated[float, Field(ge=0, le=1.01)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.demote <= self.review <= self.remove:
+            msg = (
+                f"demote == {self.demote}, review == {self.review}, remove == {self.remove}, "
+                "must not decrease in this order"
+            )
+            raise ValueError(msg)
+        return self
+
+
+class Thresholds(Record):
+    """When a verdict stops being `allow`: by toxicity for `demote`, by category for the rest."""
+
+    toxicity: Probability
+    by_category: dict[Category, CategoryThresholds]
+
+    @model_validator(mode="after")
+    def _every_category(self) -> Self:
+        absent = [c.value for c in VIOLATIVE if c not in self.by_category]
+        if absent:
+            msg = f"by_category lacks {', '.join(absent)}, must name each of the 15 violative categories"
+            raise ValueError(msg)
+        return self
+
+
+class InputShape(Record):
+    """What the student was trained to read: frames of F x S x S x 3 uint8, hash buckets per text field."""
+
+    n_frames: Annotated[int, Field(ge=1, le=64)]
+    frame_px: Annotated[int, Field(ge=8, le=1024)]
+    text_buckets: Annotated[int, Field(ge=1_024)]
+    max_ngrams: Annotated[int, Field(ge=16)]
+
+
+class Release(Record):
+    """A policy release: lineage, thresholds, digests of its files, and what was measured of it."""
+
+    version: Version
+    parent: Version | None
+    created_at: Time
+    taxonomy_version: str = TAXONOMY_VERSION
+    inputs: InputShape
+    thresholds: Thresholds
+    casebook_version: Version
+    n_cases: Count
+    digests: dict[str, Digest]
+    metrics: dict[str, float]
+    trained_on: Digest
+
+
+class Pin(Record):
+    """The pair of model versions that one request asks for."""
+
+    release_version: Version
+    casebook_version: Version
+
+
+class ReleasePointer(Record):
+    """Which releases serve: one live, perhaps a canary and a shadow; written atomically, read by all workers."""
+
+    live: Pin
+    canary: Pin | None = None
+    shadow: Pin | None = None
+    updated_at: Time
+    previous: Pin | None = None
+    history: tuple[Id, ...] = ()

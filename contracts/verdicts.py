@@ -1,0 +1,69 @@
+"""A verdict: what the policy thinks of one upload, which decided cases it cites, and who said so."""
+
+import math
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from contracts.records import Event, Id, Probability, Record, Time, Version
+from contracts.taxonomy import CATEGORIES, N_CATEGORIES, POSITIVE_INDEX, Category
+
+Probabilities = Annotated[tuple[Probability, ...], Field(min_length=N_CATEGORIES, max_length=N_CATEGORIES)]
+Modality = Literal["frames", "title", "ocr", "asr", "feedback"]
+
+
+class Decision(StrEnum):
+    """What happens to the video, from mildest to strictest."""
+
+    ALLOW = "allow"
+    DEMOTE = "demote"
+    REVIEW = "review"
+    REMOVE = "remove"
+
+
+class Citation(Record):
+    """A decided case that the verdict cites: cosine similarity in [-1, 1] and what it was ruled to be."""
+
+    case_id: Id
+    category: Category
+    similarity: Annotated[float, Field(ge=-1.0001, le=1.0001)]
+
+
+class Verdict(Event):
+    """The policy's judgement of one upload event; `event_id` is the upload's, so a replay is the same.
+
+    `probabilities` blend classifier and precedents, in the order of `CATEGORIES`, and sum to 1;
+    `toxicity` is 1 - p(positive); `category` is the likeliest of the 16.
+    """
+
+    video_id: Id
+    author_id: Id
+    occurred_at: Time
+    scored_at: Time
+    probabilities: Probabilities
+    classifier: Probabilities
+    toxicity: Probability
+    category: Category
+    decision: Decision
+    citations: tuple[Citation, ...]
+    missing: tuple[Modality, ...]
+    release_version: Version
+    casebook_version: Version
+    taxonomy_version: str
+    since_upload_ms: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _probabilities_agree(self) -> Self:
+        total = math.fsum(self.probabilities)
+        if abs(total - 1.0) > 1e-3:
+            msg = f"probabilities sum to {total:.6f}, must be 1 within 1e-3"
+            raise ValueError(msg)
+        expected = 1.0 - self.probabilities[POSITIVE_INDEX]
+        if abs(self.toxicity - expected) > 1e-3:
+            msg = f"toxicity == {self.toxicity}, must be 1 - p(positive) == {expected:.6f}"
+            raise ValueError(msg)
+        return self
+
+    def probability_of(self, category: Category) -> float:
+        return self.probabilities[CATEGORIES.index(category)]

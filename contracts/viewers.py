@@ -1,0 +1,65 @@
+"""What viewers do: impressions, reports, sessions, and exposures to an experiment."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from contracts.records import Count, Event, Id, Probability, Time, Version
+from contracts.taxonomy import Category
+
+
+class Surface(StrEnum):
+    RECOMMEND = "recommend"
+    FOLLOWING = "following"
+    SEARCH = "search"
+
+
+class Impression(Event):
+    """A video was shown to a user; `watch_ms` is how long they stayed."""
+
+    user_id: Id
+    video_id: Id
+    session_id: Id
+    shown_at: Time
+    surface: Surface
+    watch_ms: Annotated[int, Field(ge=0, le=86_400_000)]
+    release_version: Version | None = None
+    toxicity: Probability | None = None
+
+
+class UserReport(Event):
+    """A user says that a video breaks a rule, and perhaps which."""
+
+    video_id: Id
+    reporter_id: Id
+    reported_at: Time
+    surface: Surface
+    category: Category | None = None
+
+
+class UserSession(Event):
+    """One visit of a user, from opening the app to leaving it."""
+
+    user_id: Id
+    session_id: Id
+    started_at: Time
+    ended_at: Time
+    impressions: Count
+
+    @model_validator(mode="after")
+    def _ends_after_start(self) -> Self:
+        if self.ended_at < self.started_at:
+            msg = f"ended_at == {self.ended_at}, must not be before started_at == {self.started_at}"
+            raise ValueError(msg)
+        return self
+
+
+class ExperimentExposure(Event):
+    """A user met an experiment's arm where it took effect."""
+
+    user_id: Id
+    experiment_id: Id
+    variant: Id
+    exposed_at: Time
+    surface: Surface
