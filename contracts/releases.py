@@ -79,7 +79,7 @@ class Pin(Record):
 
 
 class ReleasePointer(Record):
-    """Which releases serve: one live, perhaps a canary and a shadow; written atomically, read by all workers."""
+    """Which releases serve: one live, perhaps a canary and a shadow; read by all workers."""
 
     live: Pin
     canary: Pin | None = None
