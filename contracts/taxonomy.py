@@ -49,7 +49,7 @@ class Category(StrEnum):
     POSITIVE = "positive", "正向", Group.POSITIVE
 
     @property
-    def index(self) -> int:
+    def position(self) -> int:
         """Position in every array of 16 probabilities."""
         return _INDEX[self]
 
