@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from contracts.records import Count, Id, Probability, Record, Time, Version
+from contracts.records import Count, Probability, Record, Time, Version
 from contracts.taxonomy import TAXONOMY_VERSION, VIOLATIVE, Category
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -86,4 +86,3 @@ class ReleasePointer(Record):
     shadow: Pin | None = None
     updated_at: Time
     previous: Pin | None = None
-    history: tuple[Id, ...] = ()

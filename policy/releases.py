@@ -1,0 +1,77 @@
+"""Trained policy in, serving policy out: write a release folder, promote it, move the pointer.
+
+Folders are immutable: they are written beside their place and renamed into it, and a version that exists
+is never written again. The pointer is replaced by one atomic rename.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from contracts.errors import BadInputError
+from contracts.releases import Pin, Release, ReleasePointer
+from serving.releases import MANIFEST, ReleaseFolder, ReleasesRoot, digest_of, open_release
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder beside `path` that becomes `path` at the end, or vanishes on an error."""
+    if path.exists():
+        raise BadInputError(f"{path}: exists, a release is never written again")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield draft
+        draft.chmod(0o755)
+        draft.rename(path)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def write_manifest(folder: Path, make_release: Callable[[dict[str, str]], Release]) -> Release:
+    """Digest the folder's files, make the release from the digests and write its manifest."""
+    digests = {file.name: digest_of(file) for file in sorted(folder.iterdir()) if file.name != MANIFEST}
+    release = make_release(digests)
+    (folder / MANIFEST).write_text(release.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return release
+
+
+def write_pointer(root: ReleasesRoot, pointer: ReleasePointer) -> None:
+    """Replace the pointer by an atomic rename; readers see the old one or the new one, never a part."""
+    root.path.mkdir(parents=True, exist_ok=True)
+    draft = root.path / f".pointer.{os.getpid()}"
+    draft.write_text(pointer.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    with draft.open("rb") as stream:
+        os.fsync(stream.fileno())
+    draft.replace(root.pointer_path)
+
+
+def admit(root: ReleasesRoot, folder: ReleaseFolder) -> ReleaseFolder:
+    """Copy a verified release into the root under its version; the same release again is no change."""
+    home = root.release_path(folder.release.version)
+    if home.exists():
+        present = open_release(home)
+        if present.release != folder.release:
+            raise BadInputError(
+                f"{folder.path}: version {folder.release.version} is taken in {root.path} by another release"
+            )
+        return present
+    with new_folder(home) as draft:
+        shutil.copytree(folder.path, draft, dirs_exist_ok=True)
+    return ReleaseFolder(home, folder.release)
+
+
+def promote(root: ReleasesRoot, path: Path, *, now: datetime) -> ReleasePointer:
+    """Make the release at `path` live: verify, admit, move the pointer; the pin before it is remembered."""
+    folder = admit(root, open_release(path))
+    previous: Pin | None = root.read_pointer().live if root.pointer_path.exists() else None
+    pointer = ReleasePointer(
+        live=folder.pin, updated_at=now, previous=previous if previous != folder.pin else None
+    )
+    write_pointer(root, pointer)
+    return pointer
