@@ -2,7 +2,7 @@
 
 import math
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,7 @@ from contracts.taxonomy import CATEGORIES, N_CATEGORIES, POSITIVE_INDEX, Categor
 
 Probabilities = Annotated[tuple[Probability, ...], Field(min_length=N_CATEGORIES, max_length=N_CATEGORIES)]
 Modality = Literal["frames", "title", "ocr", "asr", "feedback"]
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 
 class Decision(StrEnum):
@@ -34,7 +35,7 @@ class Verdict(Event):
     """The policy's judgement of one upload event; `event_id` is the upload's, so a replay is the same.
 
     `probabilities` blend classifier and precedents, in the order of `CATEGORIES`, and sum to 1;
-    `toxicity` is 1 - p(positive); `category` is the likeliest of the 16.
+    `toxicity` is 1 - p(positive); `category` is what was found: positive, or the likeliest violative one.
     """
 
     video_id: Id

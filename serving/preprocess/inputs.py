@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-MODALITIES = ("frames", "title", "ocr", "asr", "feedback")
+from contracts.verdicts import MODALITIES
+
 SIGNALS = (
     # layout: how the video was put together, no word read
     "log_title_chars",
