@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from contracts.verdicts import MODALITIES
-
 SIGNALS = (
     # layout: how the video was put together, no word read
     "log_title_chars",
