@@ -1,0 +1,80 @@
+"""Scores of held-out cases in, temperature, biases and thresholds out; and how well calibrated it is."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from contracts.releases import CategoryThresholds, Thresholds
+from contracts.taxonomy import POSITIVE_INDEX, VIOLATIVE
+
+NEVER = 1.01
+
+
+def fit_temperature(
+    logits_N_K: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64], *, bias_penalty: float = 0.02
+) -> tuple[float, npt.NDArray[np.float32]]:
+    """Temperature and class biases [16] that minimise the penalised mean cross-entropy (Guo et al. 2017, 4.2).
+
+    Calibrated logits are `logits / temperature + bias`.
+    """
+    logits, labels = torch.from_numpy(logits_N_K).double(), torch.from_numpy(labels_N)
+    log_temperature = torch.zeros(1, dtype=torch.double, requires_grad=True)
+    bias = torch.zeros(logits.shape[1], dtype=torch.double, requires_grad=True)
+    optimiser = torch.optim.LBFGS([log_temperature, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        calibrated = logits * torch.exp(-log_temperature) + bias
+        loss = torch.nn.functional.cross_entropy(calibrated, labels) + bias_penalty * bias.square().sum()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    return float(log_temperature.exp().item()), bias.detach().float().numpy()
+
+
+def expected_calibration_error(
+    p_N: npt.NDArray[np.floating], happened_N: npt.NDArray[np.bool_], *, bins: int = 15
+) -> float:
+    """Weighted mean of |mean probability - frequency| over equal-width bins (Guo et al. 2017, eq. 3)."""
+    which = np.minimum((np.asarray(p_N, np.float64) * bins).astype(np.int64), bins - 1)
+    count = np.bincount(which, minlength=bins)
+    gap = np.bincount(which, weights=p_N, minlength=bins) - np.bincount(which, happened_N, minlength=bins)
+    return float(np.abs(gap[count > 0]).sum() / len(p_N))
+
+
+def choose_thresholds(
+    probabilities_N_16: npt.NDArray[np.float32],
+    labels_N: npt.NDArray[np.int64],
+    *,
+    remove_precision: float = 0.97,
+    review_precision: float = 0.80,
+) -> Thresholds:
+    """Thresholds from scores that never saw their own case.
+
+    Toxicity: where binary accuracy is highest (the middle of the best plateau). Review and remove: the lowest
+    probability of one violative category from which on the share of truly violative videos is at least the
+    precision asked for, over all categories together; never reached where no probability does.
+    """
+    violative = labels_N != POSITIVE_INDEX
+    toxicity = 1.0 - probabilities_N_16[:, POSITIVE_INDEX]
+    line = _most_accurate(toxicity, violative)
+    strongest = np.delete(probabilities_N_16, POSITIVE_INDEX, axis=1).max(axis=1)
+    remove = _precise_from(strongest, violative, remove_precision)
+    review = min(_precise_from(strongest, violative, review_precision), remove)
+    one = CategoryThresholds(demote=min(line, review), review=review, remove=remove)
+    return Thresholds(toxicity=line, by_category=dict.fromkeys(VIOLATIVE, one))
+
+
+def _most_accurate(toxicity_N: npt.NDArray[np.floating], violative_N: npt.NDArray[np.bool_]) -> float:
+    grid = np.linspace(0.25, 0.75, 101)
+    right = np.array([((toxicity_N >= line) == violative_N).mean() for line in grid])
+    smooth = np.convolve(np.pad(right, 10, mode="edge"), np.ones(21) / 21, mode="valid")
+    return round(float(grid[smooth.argmax()]), 4)
+
+
+def _precise_from(p_N: npt.NDArray[np.floating], violative_N: npt.NDArray[np.bool_], precision: float) -> float:
+    order = np.argsort(-p_N, kind="stable")
+    share = np.cumsum(violative_N[order]) / np.arange(1, len(order) + 1)
+    enough = np.flatnonzero((share >= precision) & (np.arange(len(order)) >= 9))
+    return round(float(p_N[order[enough[-1]]]), 4) if len(enough) else NEVER
