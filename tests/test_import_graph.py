@@ -74,7 +74,8 @@ def test_policy_shares_of_serving_only_what_training_and_serving_must_have_in_on
 
 
 def test_the_reader_finds_imports_inside_functions_too() -> None:
-    assert imports_of("def f():\n    from streams.app import app\n    import policy.train\n") == {"streams", "policy"}
+    source = "def f():\n    from streams.app import app\n    import policy.train\n"
+    assert imports_of(source) == {"streams", "policy"}
 
 
 def test_every_package_of_the_tree_is_a_known_room() -> None:

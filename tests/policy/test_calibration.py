@@ -1,0 +1,57 @@
+"""Calibration and thresholds, by hand."""
+
+import numpy as np
+import pytest
+
+from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX, Category
+from policy.calibration import NEVER, choose_thresholds, expected_calibration_error, fit_temperature
+
+
+def rows(p_violative: list[float]) -> np.ndarray:
+    table = np.zeros((len(p_violative), N_CATEGORIES), np.float32)
+    table[:, 0] = p_violative
+    table[:, POSITIVE_INDEX] = 1 - table[:, 0]
+    return table
+
+
+def test_ece_of_two_bins_is_the_weighted_gap() -> None:
+    # 1 of 4 in a bin of mean 0.05 where none happened; 3 of 4 in one of mean 0.95 where 2 of 3 happened
+    p = np.array([0.05, 0.95, 0.95, 0.95])
+    happened = np.array([False, True, True, False])
+    assert expected_calibration_error(p, happened) == pytest.approx(0.25 * 0.05 + 0.75 * (0.95 - 2 / 3))
+
+
+def test_certainty_that_is_right_has_no_error() -> None:
+    assert expected_calibration_error(np.array([0.0, 1.0]), np.array([False, True])) == 0.0
+
+
+def test_overconfident_logits_get_a_temperature_above_one() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=(4000, N_CATEGORIES)) * 2
+    p = np.exp(true) / np.exp(true).sum(axis=1, keepdims=True)
+    labels = np.array([rng.choice(N_CATEGORIES, p=row) for row in p])
+    temperature, bias = fit_temperature((true * 3).astype(np.float32), labels)
+    assert temperature == pytest.approx(3.0, rel=0.1)
+    assert np.abs(bias).max() < 0.2
+
+
+def test_the_toxicity_line_separates_what_can_be_separated() -> None:
+    p = [0.1] * 50 + [0.4] * 50 + [0.7] * 50
+    labels = np.array([POSITIVE_INDEX] * 100 + [0] * 50)
+    line = choose_thresholds(rows(p), labels).toxicity
+    assert 0.4 < line < 0.7
+
+
+def test_removal_is_never_reached_where_no_probability_is_precise_enough() -> None:
+    labels = np.array([0, POSITIVE_INDEX] * 50)
+    thresholds = choose_thresholds(rows([0.9] * 100), labels)
+    assert thresholds.by_category[Category.ILLEGAL_ACTIVITY].remove == NEVER
+
+
+def test_removal_starts_at_the_lowest_probability_that_keeps_its_precision() -> None:
+    p = [0.95] * 40 + [0.9] * 20 + [0.6] * 40
+    labels = np.array([0] * 60 + [0, POSITIVE_INDEX] * 20)
+    thresholds = choose_thresholds(rows(p), labels, remove_precision=0.97, review_precision=0.8)
+    lines = thresholds.by_category[Category.PLAGIARISM]
+    assert lines.remove == pytest.approx(0.6, abs=0.31)
+    assert lines.review == pytest.approx(0.6)
