@@ -1,6 +1,7 @@
 """A verdict: what the policy thinks of one upload, which decided cases it cites, and who said so."""
 
 import math
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self, get_args
 
@@ -12,6 +13,7 @@ from contracts.taxonomy import CATEGORIES, N_CATEGORIES, POSITIVE_INDEX, Categor
 Probabilities = Annotated[tuple[Probability, ...], Field(min_length=N_CATEGORIES, max_length=N_CATEGORIES)]
 Modality = Literal["frames", "title", "ocr", "asr", "feedback"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
+VERDICT_LIFETIME = timedelta(days=7)
 
 
 class Decision(StrEnum):
@@ -65,6 +67,11 @@ class Verdict(Event):
             msg = f"toxicity == {self.toxicity}, must be 1 - p(positive) == {expected:.6f}"
             raise ValueError(msg)
         return self
+
+    @property
+    def expires_at(self) -> datetime:
+        """From when readers must treat the verdict as out of date: one lifetime after it was scored."""
+        return self.scored_at + VERDICT_LIFETIME
 
     def probability_of(self, category: Category) -> float:
         return self.probabilities[CATEGORIES.index(category)]

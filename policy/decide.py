@@ -15,9 +15,7 @@ from serving.scorer import Scores
 _STRICTNESS = (Decision.ALLOW, Decision.DEMOTE, Decision.REVIEW, Decision.REMOVE)
 
 
-def decide(
-    probabilities_B_16: npt.NDArray[np.float32], thresholds: Thresholds
-) -> list[tuple[Category, Decision]]:
+def decide(probabilities_B_16: npt.NDArray[np.float32], thresholds: Thresholds) -> list[tuple[Category, Decision]]:
     """Judge B videos: the category that is found and what happens.
 
     A video is violative when its toxicity, 1 - p(positive), reaches `thresholds.toxicity`; its category is
@@ -78,9 +76,7 @@ def judge(
             decision=decision,
             citations=tuple(
                 Citation(case_id=case_id, category=CATEGORIES[index], similarity=similarity)
-                for case_id, index, similarity in zip(
-                    scores.cited_ids[row], cited[row], similarities[row], strict=True
-                )
+                for case_id, index, similarity in zip(scores.cited_ids[row], cited[row], similarities[row], strict=True)
                 if index >= 0
             ),
             missing=absent[row],

@@ -82,15 +82,13 @@ def fit_fusion(
             hide = torch.from_numpy(rng.random((len(chunk), 3)) < settings.drop)
             present[hide[:, 0], FRAMES] = 0
             present[hide[:, 1], TEXTS] = 0
-            wide[hide[:, 1]] = 0
+            wide[hide[:, 1]] = student.text.bias
             text[hide[:, 1]] = 0
             present[hide[:, 2], FEEDBACK] = 0
             signals[hide[:, 2], N_LAYOUT:] = 0
             picture = student.picture(frames, present)
             logits, _ = student.fuse(wide, text, picture, signals, present)
-            loss = moderation_loss(
-                logits, torch.from_numpy(labels_N[chunk]), binary_weight=settings.binary_weight
-            )
+            loss = moderation_loss(logits, torch.from_numpy(labels_N[chunk]), binary_weight=settings.binary_weight)
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(trained, 5.0)

@@ -70,8 +70,6 @@ def promote(root: ReleasesRoot, path: Path, *, now: datetime) -> ReleasePointer:
     """Make the release at `path` live: verify, admit, move the pointer; the pin before it is remembered."""
     folder = admit(root, open_release(path))
     previous: Pin | None = root.read_pointer().live if root.pointer_path.exists() else None
-    pointer = ReleasePointer(
-        live=folder.pin, updated_at=now, previous=previous if previous != folder.pin else None
-    )
+    pointer = ReleasePointer(live=folder.pin, updated_at=now, previous=previous if previous != folder.pin else None)
     write_pointer(root, pointer)
     return pointer

@@ -10,6 +10,7 @@ P picture dimensions. Everything a video lacks is masked by `present`, so that a
 """
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -45,13 +46,12 @@ class TextTower(nn.Module):
     """
 
     table: Tensor
+    bias: Tensor
 
     def __init__(self, shape: StudentShape) -> None:
         super().__init__()
         self.buckets = shape.buckets
-        self.register_buffer(
-            "table", torch.zeros(N_TEXT_FIELDS * shape.buckets, 1 + N_CATEGORIES + shape.text_dim)
-        )
+        self.register_buffer("table", torch.zeros(N_TEXT_FIELDS * shape.buckets, 1 + N_CATEGORIES + shape.text_dim))
 
     def forward(self, ids_B_L: Tensor, counts_B_L: Tensor, present_B_M: Tensor) -> tuple[Tensor, Tensor]:
         rows = self.table.index_select(0, ids_B_L.reshape(-1)).reshape(*ids_B_L.shape, self.table.shape[1])
@@ -65,7 +65,7 @@ class TextTower(nn.Module):
             norm = (weights * weights * inside).sum(dim=1, keepdim=True).clamp(min=1e-12).sqrt()
             scale = scale + inside / norm
         summed = torch.bmm((weights * scale)[:, None, :], rows).squeeze(1)
-        return summed[:, 1 : 1 + N_CATEGORIES], summed[:, 1 + N_CATEGORIES :]
+        return summed[:, 1 : 1 + N_CATEGORIES] + self.bias, summed[:, 1 + N_CATEGORIES :]
 
 
 class PictureTower(nn.Module):
@@ -75,7 +75,7 @@ class PictureTower(nn.Module):
         super().__init__()
         channels = (3, 16, 32, 64, 64)
         layers: list[nn.Module] = []
-        for inward, outward in zip(channels[:-1], channels[1:], strict=True):
+        for inward, outward in pairwise(channels):
             layers += [nn.Conv2d(inward, outward, 3, stride=2, padding=1), nn.BatchNorm2d(outward), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
         self.project = nn.Linear(4 * channels[-1], shape.picture_dim)
@@ -131,6 +131,14 @@ class Student(nn.Module):
         hidden: Tensor = self.fusion(torch.cat([wide_B_K, text_B_T, picture_B_P, scaled, present], dim=1))
         return wide_B_K + self.head(hidden), hidden
 
+    def embed(self, text_B_T: Tensor, hidden_B_H: Tensor | None) -> Tensor:
+        """The embedding that precedents are searched by: text, and what the fusion made of all, each of length 1."""
+        return unit(text_B_T if hidden_B_H is None else torch.cat([unit(text_B_T), unit(hidden_B_H)], dim=1))
+
+    def calibrated(self, logits_B_K: Tensor) -> Tensor:
+        """Probabilities [B, 16] of logits, by temperature and class biases (Guo et al. 2017, section 4.2)."""
+        return torch.softmax(logits_B_K * torch.exp(-self.log_temperature) + self.class_bias, dim=1)
+
     def forward(
         self,
         frames: Tensor,
@@ -140,14 +148,11 @@ class Student(nn.Module):
         present: Tensor,
     ) -> tuple[Tensor, Tensor]:
         wide, text = self.text(ngram_ids, ngram_counts, present)
-        if self.shape.fused:
-            picture = self.picture(frames, present)
-            logits, hidden = self.fuse(wide, text, picture, signals, present)
-            parts = torch.cat([unit(text), unit(hidden)], dim=1)
-        else:
-            logits, parts = wide, text
-        calibrated = logits * torch.exp(-self.log_temperature) + self.class_bias
-        return torch.softmax(calibrated, dim=1), unit(parts)
+        if not self.shape.fused:
+            return self.calibrated(wide), self.embed(text, None)
+        picture = self.picture(frames, present)
+        logits, hidden = self.fuse(wide, text, picture, signals, present)
+        return self.calibrated(logits), self.embed(text, hidden)
 
 
 def unit(vectors_B_D: Tensor) -> Tensor:

@@ -1,0 +1,82 @@
+"""Decided cases in, a casebook out: precedents with the model inputs they were decided on.
+
+A precedent keeps its upload and its frames, not only its embedding, so that the next student embeds it anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from contracts.cases import DecidedCase
+from contracts.errors import BadInputError
+from contracts.taxonomy import CATEGORIES
+
+Frames = npt.NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A decided case and its decoded frames, uint8 [f, S, S, 3], or None where it has no media."""
+
+    case: DecidedCase
+    frames: Frames
+
+
+def choose_precedents(cases: Sequence[DecidedCase], *, at_most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Rows of the cases that become precedents: all, or a sample that keeps the rarest categories whole.
+
+    Each category gets an equal share of `at_most` in rounds; what a small category leaves goes to the others.
+    """
+    if len(cases) <= at_most:
+        return np.arange(len(cases), dtype=np.int64)
+    labels = np.array([case.category.position for case in cases])
+    left, chosen = at_most, list[npt.NDArray[np.int64]]()
+    by_size = sorted(np.unique(labels), key=lambda label: int((labels == label).sum()))
+    for position, label in enumerate(by_size):
+        rows = np.flatnonzero(labels == label)
+        share = min(len(rows), left // (len(by_size) - position))
+        chosen.append(rng.choice(rows, size=share, replace=False))
+        left -= share
+    return np.sort(np.concatenate(chosen))
+
+
+def write_precedents(precedents: Sequence[Evidence], path: Path) -> None:
+    """Write the casebook as Parquet: case id, category, weight, the case's JSON, its frames and their shape."""
+    frames = [precedent.frames for precedent in precedents]
+    pl.DataFrame(
+        {
+            "case_id": [p.case.case_id for p in precedents],
+            "category": [p.case.category.value for p in precedents],
+            "weight": [p.case.weight for p in precedents],
+            "case": [p.case.model_dump_json() for p in precedents],
+            "frames": [None if f is None else f.tobytes() for f in frames],
+            "frames_shape": [None if f is None else list(f.shape) for f in frames],
+        },
+        schema={
+            "case_id": pl.String,
+            "category": pl.Enum([c.value for c in CATEGORIES]),
+            "weight": pl.Float32,
+            "case": pl.String,
+            "frames": pl.Binary,
+            "frames_shape": pl.List(pl.Int32),
+        },
+    ).write_parquet(path, compression="zstd", compression_level=3)
+
+
+def read_precedents(path: Path) -> list[Evidence]:
+    """Read a casebook's precedents; raises `BadInputError` where the file is not one."""
+    try:
+        table = pl.read_parquet(path)
+        return [
+            Evidence(
+                DecidedCase.model_validate_json(case),
+                None if raw is None else np.frombuffer(raw, np.uint8).reshape(shape),
+            )
+            for case, raw, shape in table.select("case", "frames", "frames_shape").iter_rows()
+        ]
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        raise BadInputError(f"{path}: is not a casebook: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,91 @@
+"""A file of decided cases in, evidence out: the cases with the decoded frames that they were decided on."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import orjson
+from pydantic import ValidationError
+
+from contracts.cases import DecidedCase
+from contracts.errors import BadInputError, first_reason
+from contracts.kuaimod import read_kuaimod
+from policy.casebook import Evidence, Frames
+
+
+class Decoder(Protocol):
+    """Decodes media addresses; an address that cannot be decoded gives its error in its place."""
+
+    async def decode(self, urls: Sequence[str]) -> Sequence[Frames | BadInputError]: ...
+
+
+def read_cases(path: Path) -> list[DecidedCase]:
+    """Read decided cases from JSONL, of our contract or of the KuaiMod benchmark (it has a `tag`).
+
+    Raises `BadInputError` naming file, line and rule; case ids must be unique.
+    """
+    if not path.is_file():
+        raise BadInputError(f"{path}: is not a file, must be JSONL of decided cases or of the KuaiMod benchmark")
+    with path.open("rb") as lines:
+        first = next((line for line in lines if line.strip()), b"")
+    if not first:
+        raise BadInputError(f"{path}: is empty, must hold at least one case")
+    cases = [r.to_case() for r in read_kuaimod(path)] if _is_kuaimod(first) else _read_decided(path)
+    seen: set[str] = set()
+    for case in cases:
+        if case.case_id in seen:
+            raise BadInputError(f"{path}: case_id == {case.case_id!r} stands twice, must be unique")
+        seen.add(case.case_id)
+    return cases
+
+
+def digest_of_cases(cases: Sequence[DecidedCase]) -> str:
+    """`sha256:` of the cases' canonical JSON: the data snapshot that a release was trained on."""
+    digest = hashlib.sha256()
+    for case in cases:
+        digest.update(case.model_dump_json().encode() + b"\n")
+    return f"sha256:{digest.hexdigest()}"
+
+
+async def gather(
+    cases: Sequence[DecidedCase],
+    decoder: Decoder,
+    *,
+    chunk: int = 64,
+    advance: Callable[[int], None] = lambda _: None,
+) -> list[Evidence]:
+    """Decode the media of each case; raises `BadInputError` naming the first case whose media is broken."""
+    evidence: list[Evidence] = []
+    for start in range(0, len(cases), chunk):
+        some = cases[start : start + chunk]
+        addressed = [(i, case.upload.media_url) for i, case in enumerate(some) if case.upload.media_url]
+        frames: list[Frames] = [None] * len(some)
+        for (i, url), result in zip(addressed, await decoder.decode([u for _, u in addressed]), strict=True):
+            if isinstance(result, BadInputError):
+                raise BadInputError(f"case {some[i].case_id}: media {url}: {result}")
+            frames[i] = result
+        evidence.extend(Evidence(case, clip) for case, clip in zip(some, frames, strict=True))
+        advance(len(some))
+    return evidence
+
+
+def _is_kuaimod(line: bytes) -> bool:
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(record, dict) and "tag" in record
+
+
+def _read_decided(path: Path) -> list[DecidedCase]:
+    cases = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                cases.append(DecidedCase.model_validate_json(line))
+            except ValidationError as error:
+                raise BadInputError(f"{path}:{number}: {first_reason(error)}") from error
+    return cases

@@ -1,0 +1,266 @@
+"""Decided cases in, a release folder out: text tower, fusion, calibration, casebook, thresholds, manifest.
+
+    cases + frames -> inputs -> text tower (wide, out of sample) -> fusion -> temperature
+                             -> precedents -> blend (own case masked) -> thresholds -> release
+
+What judges the model never taught it: a case's wide logits, its precedents and its place among the thresholds
+come from fits that did not see it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from contracts.cases import DecidedCase
+from contracts.errors import BadInputError
+from contracts.releases import InputShape, Release, Thresholds
+from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
+from policy.calibration import choose_thresholds, expected_calibration_error, fit_temperature
+from policy.casebook import Evidence, choose_precedents, write_precedents
+from policy.fusion import FusionSettings, fit_fusion
+from policy.releases import new_folder, write_manifest
+from policy.text_fit import TextFit, TextSettings, fit_text
+from serving.casebook import Blend, Casebook, search, write_casebook
+from serving.preprocess.batch import preprocess
+from serving.preprocess.inputs import ModelInputs
+from serving.releases import CASEBOOK, PRECEDENTS, STUDENT
+from serving.student import FRAMES, Student, StudentShape
+
+Tick = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """What `train` may be told; `fused` None fuses where there are enough cases with frames to learn from."""
+
+    inputs: InputShape = InputShape(n_frames=9, frame_px=64, text_buckets=65_536, max_ngrams=2_048)
+    text: TextSettings = field(default_factory=TextSettings)
+    fusion: FusionSettings = field(default_factory=FusionSettings)
+    fused: bool | None = None
+    fewest_cases_to_fuse: int = 300
+    held_out_share: float = 0.2
+    precedents_at_most: int = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A trained policy in memory: the student, its casebook, thresholds and what was measured out of sample."""
+
+    student: Student
+    casebook: Casebook
+    precedents: list[Evidence]
+    thresholds: Thresholds
+    metrics: dict[str, float]
+
+
+def train(
+    evidence: Sequence[Evidence],
+    *,
+    settings: TrainSettings,
+    seed: int,
+    tick: Tick = lambda _: None,
+    progress: Tick = lambda _: None,
+) -> Policy:
+    """Train a policy from N decided cases; raises `BadInputError` when they hold fewer than two categories."""
+    cases = [item.case for item in evidence]
+    if len({case.category for case in cases}) < 2:
+        raise BadInputError(f"{len(cases)} cases of one category, training needs at least two categories")
+    rng = np.random.default_rng(seed)
+    inputs = preprocess([case.upload for case in cases], [item.frames for item in evidence], settings.inputs)
+    labels = np.array([case.category.position for case in cases], np.int64)
+    tick(f"text tower on {len(cases)} cases")
+    text = fit_text(inputs, labels, buckets=settings.inputs.text_buckets, settings=settings.text, seed=seed)
+    with_frames = int(inputs.present[:, FRAMES].sum())
+    fused = settings.fused if settings.fused is not None else with_frames >= settings.fewest_cases_to_fuse
+    student = Student(StudentShape(settings.inputs.text_buckets, text_dim=text.embedding_N_T.shape[1], fused=fused))
+    student.text.table.copy_(torch.from_numpy(text.table))
+    student.text.bias.copy_(torch.from_numpy(text.bias_16))
+    judged = np.arange(len(cases))
+    if fused:
+        held_out = _stratified(labels, settings.held_out_share, rng)
+        taught = np.setdiff1d(judged, held_out)
+        tick(f"fusion on {len(taught)} cases, {with_frames} of all with frames")
+        fit_fusion(
+            student,
+            inputs,
+            text.out_of_sample_N_16,
+            text.embedding_N_T,
+            labels,
+            taught,
+            settings=settings.fusion,
+            seed=seed,
+            tick=progress,
+        )
+        judged = held_out
+    tick("calibration and casebook")
+    logits, unseen = _out_of_sample(student, inputs, text)
+    temperature, bias = fit_temperature(logits[judged], labels[judged])
+    student.log_temperature.fill_(float(np.log(temperature)))
+    student.class_bias.copy_(torch.from_numpy(bias))
+    _, embeddings = run_student(student, inputs)
+    classifier = _softmax(logits / temperature + bias)
+    citable = np.flatnonzero(np.linalg.norm(embeddings, axis=1) > 0.5)
+    chosen = choose_precedents([cases[row] for row in citable], at_most=settings.precedents_at_most, rng=rng)
+    known = citable[chosen]
+    casebook = _casebook(cases, embeddings, known)
+    others = np.setdiff1d(known, judged) if fused else known
+    calibrating = _casebook(cases, embeddings, others)
+    masked = _own_position(others, judged)
+    blend = fit_blend(calibrating, unseen[judged], classifier[judged], labels[judged], exclude=masked)
+    calibrated = replace(calibrating, blend=blend)
+    blended = search(calibrated, unseen[judged], classifier[judged], exclude=masked).probabilities
+    thresholds = choose_thresholds(blended, labels[judged])
+    return Policy(
+        student.eval(),
+        replace(casebook, blend=blend),
+        [evidence[row] for row in known],
+        thresholds,
+        metrics=_metrics(blended, classifier[judged], labels[judged], thresholds),
+    )
+
+
+def write_release(
+    policy: Policy,
+    path: Path,
+    *,
+    settings: TrainSettings,
+    version: int,
+    parent: int | None,
+    n_cases: int,
+    trained_on: str,
+    now: datetime,
+) -> Release:
+    """Write an immutable release folder at `path` (it must not exist) and return its manifest."""
+    from serving.export import export_student
+
+    with new_folder(path) as draft:
+        export_student(policy.student, draft / STUDENT)
+        write_casebook(policy.casebook, draft / CASEBOOK)
+        write_precedents(policy.precedents, draft / PRECEDENTS)
+        return write_manifest(
+            draft,
+            lambda digests: Release(
+                version=version,
+                parent=parent,
+                created_at=now,
+                inputs=settings.inputs,
+                thresholds=policy.thresholds,
+                casebook_version=version,
+                n_cases=n_cases,
+                digests=digests,
+                metrics=policy.metrics,
+                trained_on=trained_on,
+            ),
+        )
+
+
+def run_student(
+    student: Student, inputs: ModelInputs, *, batch: int = 64
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Calibrated probabilities [N, 16] and embeddings [N, D] of the torch student, in evaluation mode."""
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(inputs), batch):
+            some = inputs.take(np.arange(start, min(start + batch, len(inputs))))
+            tensors = {name: torch.from_numpy(tensor) for name, tensor in some.tensors().items()}
+            parts.append([out.numpy() for out in student.eval()(**tensors)])
+    probabilities, embeddings = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return probabilities, embeddings
+
+
+def fit_blend(
+    casebook: Casebook,
+    embeddings_B_D: npt.NDArray[np.float32],
+    classifier_B_16: npt.NDArray[np.float32],
+    labels_B: npt.NDArray[np.int64],
+    *,
+    exclude: npt.NDArray[np.int64],
+) -> Blend:
+    """Choose the blend with the least cross-entropy on B judged cases, each masked among its precedents."""
+    best, least = Blend(strength=0.0), _cross_entropy(classifier_B_16, labels_B)
+    for strength, sharpness, floor in product((0.05, 0.15, 0.4, 1.0), (2.0, 6.0), (0.3, 0.5, 0.7)):
+        blend = Blend(strength=strength, sharpness=sharpness, floor=floor)
+        found = search(replace(casebook, blend=blend), embeddings_B_D, classifier_B_16, exclude=exclude)
+        if (loss := _cross_entropy(found.probabilities, labels_B)) < least:
+            best, least = blend, loss
+    return best
+
+
+def _casebook(
+    cases: Sequence[DecidedCase], embeddings: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]
+) -> Casebook:
+    chosen = [cases[row] for row in rows]
+    return Casebook(
+        embeddings=embeddings[rows],
+        case_ids=tuple(case.case_id for case in chosen),
+        categories=np.array([case.category.position for case in chosen], np.int32),
+        weights=np.array([case.weight for case in chosen], np.float32),
+    )
+
+
+def _own_position(precedent_rows: npt.NDArray[np.int64], judged: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """For each judged case its own position among the precedents, -1 where it is none."""
+    positions = {int(row): position for position, row in enumerate(precedent_rows)}
+    return np.array([positions.get(int(row), -1) for row in judged], np.int64)
+
+
+def _stratified(labels: npt.NDArray[np.int64], share: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Rows held out: about `share` of each label."""
+    chosen = [
+        rows[: round(share * len(rows))]
+        for rows in (rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels))
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def _out_of_sample(
+    student: Student, inputs: ModelInputs, text: TextFit, *, batch: int = 64
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Uncalibrated logits [N, 16] and embeddings [N, D] as a new video would get them: from unseen wide logits."""
+    if not student.shape.fused:
+        return text.out_of_sample_N_16, student.embed(torch.from_numpy(text.embedding_N_T), None).numpy()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(inputs), batch):
+            rows = slice(start, start + batch)
+            wide, projected = (torch.from_numpy(a[rows]) for a in (text.out_of_sample_N_16, text.embedding_N_T))
+            present = torch.from_numpy(inputs.present[rows])
+            picture = student.eval().picture(torch.from_numpy(inputs.frames[rows]), present)
+            signals = torch.from_numpy(inputs.signals[rows])
+            logits, hidden = student.fuse(wide, projected, picture, signals, present)
+            parts.append((logits.numpy(), student.embed(projected, hidden).numpy()))
+    logits_N_16, embeddings_N_D = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return logits_N_16, embeddings_N_D
+
+
+def _metrics(
+    blended: npt.NDArray[np.float32],
+    classifier: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    thresholds: Thresholds,
+) -> dict[str, float]:
+    violative = labels != POSITIVE_INDEX
+    toxicity = 1.0 - blended[:, POSITIVE_INDEX]
+    return {
+        "judged_cases": float(len(labels)),
+        "binary_accuracy": float(((toxicity >= thresholds.toxicity) == violative).mean()),
+        "cross_entropy": _cross_entropy(blended, labels),
+        "cross_entropy_without_precedents": _cross_entropy(classifier, labels),
+        "ece_15": expected_calibration_error(toxicity, violative),
+    }
+
+
+def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _cross_entropy(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
+    assert probabilities.shape[1] == N_CATEGORIES
+    return float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1.0)).mean())
