@@ -1,0 +1,137 @@
+"""The Faust app: `videos.uploaded` in, batches to the carrier, acknowledgements out. The agent only carries.
+
+What Faust 0.15.3 does, and what is chosen because of it:
+
+- One agent at concurrency 1, `noack_take` and explicit acks: `take` acknowledges on exceptions too, and with
+  more concurrency offsets are committed past events in flight.
+- An agent that raises is restarted, and its next acks commit past the batch it lost. So a fault that the
+  carrier cannot carry past stops the process instead; its batch comes again from the last commit.
+- `stream_wait_empty=False`: a rebalance must not wait for a batch that waits for a part. What was fetched
+  before a rebalance is fetched again after it, so events of an older generation are dropped unacknowledged.
+- The poll interval is unbounded, because a waiting worker does not poll; heartbeats come from the
+  consumer's own thread, and a worker that is killed or frozen is out after the session timeout.
+- The stream buffer is larger than a second of work: when it is full Faust sleeps for a second.
+- `processing_guarantee` stays at-least-once: features and ClickHouse are no part of a Kafka transaction, and
+  every sink is idempotent by event id.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+
+from contracts.topics import VIDEOS_UPLOADED
+from streams.kafka.transport import use_transport
+from streams.moderation import RawEvent
+
+log = logging.getLogger(__name__)
+
+Carry = Callable[[Sequence[RawEvent], Callable[[], bool]], Awaitable[bool]]
+UNBOUNDED_S = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """How a worker consumes: sizes in events, times in seconds."""
+
+    broker: str
+    group: str
+    take_max: int = 256
+    take_within_s: float = 0.01
+    poll_records: int = 512
+    buffer: int = 20_000
+    commit_every_s: float = 0.5
+    session_timeout_s: float = 6.0
+
+
+class Moderator:
+    """The app and its agent's state: whether it is closing, and the fault that it could not carry past."""
+
+    def __init__(self, config: WorkerConfig, carry: Carry) -> None:
+        self._carry = carry
+        self._closing = False
+        self._busy = asyncio.Lock()
+        self.failure: Exception | None = None
+        self.assigned = asyncio.Event()
+        self.app = app = make_app(config)
+        topic = app.topic(
+            VIDEOS_UPLOADED.name,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+        )
+
+        @app.agent(topic, name="moderation", concurrency=1)
+        async def moderation(stream: Any) -> None:
+            async for events in stream.noack_take(config.take_max, within=config.take_within_s):
+                await self._moderate(events)
+
+        @app.on_partitions_assigned.connect
+        async def on_assigned(*_: Any, **__: Any) -> None:
+            self.assigned.set()
+
+    async def _moderate(self, events: Sequence[Any]) -> None:
+        generation = self.app.consumer_generation_id
+
+        def ours() -> bool:
+            return not self._closing and self.app.consumer_generation_id == generation
+
+        current = [event for event in events if event.message.generation_id == generation]
+        async with self._busy:
+            if not current or not ours() or self.failure:
+                return
+            try:
+                done = await self._carry([event.message for event in current], ours)
+            except Exception as error:  # noqa: BLE001 - kept for the runner, which ends the process
+                self.failure = error
+                return
+            if done and self.app.consumer_generation_id == generation:
+                for event in current:
+                    event.ack()
+
+    async def finish_batch(self, *, within_s: float) -> None:
+        """Take no more batches, and give the one in hand some time to be acknowledged."""
+        self._closing = True
+        try:
+            async with asyncio.timeout(within_s):
+                await self._busy.acquire()
+        except TimeoutError:
+            log.warning("the batch in hand did not finish within %.1f s, it will come again", within_s)
+
+    def offsets(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Committed offset and lag, in events, by partition held."""
+        consumer = self.app.consumer
+        committed: dict[int, int] = {}
+        lag: dict[int, int] = {}
+        for tp in consumer.assignment():
+            done = consumer._committed_offset[tp] or 0
+            committed[tp.partition] = done
+            lag[tp.partition] = max(0, (consumer.highwater(tp) or done) - done)
+        return committed, lag
+
+
+def make_app(config: WorkerConfig) -> faust.App:
+    """Build the app; nothing is started and no connection is made."""
+    app = faust.App(
+        config.group,
+        broker=[f"kafka://{server}" for server in config.broker.split(",")],
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,
+        stream_buffer_maxsize=config.buffer,
+        broker_max_poll_records=config.poll_records,
+        broker_max_poll_interval=UNBOUNDED_S,
+        broker_session_timeout=config.session_timeout_s,
+        broker_heartbeat_interval=config.session_timeout_s / 4,
+        broker_commit_interval=config.commit_every_s,
+        broker_commit_livelock_soft_timeout=UNBOUNDED_S,
+        stream_processing_timeout=UNBOUNDED_S,
+    )
+    use_transport(app)
+    return app
