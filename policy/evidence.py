@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 from pydantic import ValidationError
 
@@ -12,12 +14,13 @@ from contracts.cases import DecidedCase
 from contracts.errors import BadInputError, first_reason
 from contracts.kuaimod import read_kuaimod
 from policy.casebook import Evidence, Frames
+from serving.preprocess.media import MediaError
 
 
 class Decoder(Protocol):
     """Decodes media addresses; an address that cannot be decoded gives its error in its place."""
 
-    async def decode(self, urls: Sequence[str]) -> Sequence[Frames | BadInputError]: ...
+    async def decode(self, addresses: Sequence[str]) -> Sequence[npt.NDArray[np.uint8] | MediaError]: ...
 
 
 def read_cases(path: Path) -> list[DecidedCase]:
@@ -62,7 +65,7 @@ async def gather(
         addressed = [(i, case.upload.media_url) for i, case in enumerate(some) if case.upload.media_url]
         frames: list[Frames] = [None] * len(some)
         for (i, url), result in zip(addressed, await decoder.decode([u for _, u in addressed]), strict=True):
-            if isinstance(result, BadInputError):
+            if isinstance(result, MediaError):
                 raise BadInputError(f"case {some[i].case_id}: media {url}: {result}")
             frames[i] = result
         evidence.extend(Evidence(case, clip) for case, clip in zip(some, frames, strict=True))

@@ -52,6 +52,7 @@ class TextTower(nn.Module):
         super().__init__()
         self.buckets = shape.buckets
         self.register_buffer("table", torch.zeros(N_TEXT_FIELDS * shape.buckets, 1 + N_CATEGORIES + shape.text_dim))
+        self.register_buffer("bias", torch.zeros(N_CATEGORIES))
 
     def forward(self, ids_B_L: Tensor, counts_B_L: Tensor, present_B_M: Tensor) -> tuple[Tensor, Tensor]:
         rows = self.table.index_select(0, ids_B_L.reshape(-1)).reshape(*ids_B_L.shape, self.table.shape[1])

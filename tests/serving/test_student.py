@@ -1,0 +1,146 @@
+"""The student in torch, the same in ONNX, and the training side's sparse tf-idf: one meaning."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from contracts.taxonomy import N_CATEGORIES
+from contracts.verdicts import MODALITIES
+from policy.text_fit import inverse_document_frequency, tfidf
+from serving.export import INPUTS, OUTPUTS, export_student
+from serving.preprocess.inputs import SIGNALS, ModelInputs
+from serving.student import Student, StudentShape
+
+BUCKETS = 1_024
+EVERYTHING = np.ones(len(MODALITIES), np.uint8)
+
+
+def random_inputs(n: int, *, frames: int = 3, px: int = 32, length: int = 40, seed: int = 0) -> ModelInputs:
+    rng = np.random.default_rng(seed)
+    return ModelInputs(
+        frames=rng.integers(0, 256, (n, frames, px, px, 3), dtype=np.uint8),
+        ngram_ids=rng.integers(0, 3 * BUCKETS, (n, length), dtype=np.int32),
+        ngram_counts=rng.integers(0, 5, (n, length), dtype=np.uint8),
+        signals=rng.normal(size=(n, len(SIGNALS))).astype(np.float32),
+        present=np.tile(EVERYTHING, (n, 1)),
+    )
+
+
+def random_student(*, fused: bool, seed: int = 0) -> Student:
+    torch.manual_seed(seed)
+    student = Student(StudentShape(BUCKETS, text_dim=8, picture_dim=8, hidden_dim=16, fused=fused))
+    student.text.table.normal_()
+    student.text.table[:, 0].uniform_(1.0, 3.0)
+    student.class_bias.normal_()
+    return student.eval()
+
+
+def run(student: Student, inputs: ModelInputs) -> list[np.ndarray]:
+    with torch.inference_mode():
+        outputs = student(**{name: torch.from_numpy(tensor) for name, tensor in inputs.tensors().items()})
+    return [output.numpy() for output in outputs]
+
+
+def masked(inputs: ModelInputs, **present: int) -> ModelInputs:
+    flags = inputs.present.copy()
+    for name, value in present.items():
+        flags[:, MODALITIES.index(name)] = value  # type: ignore[arg-type]
+    return ModelInputs(**{**inputs.tensors(), "present": flags})
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["fused", "wide"])
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Student, Path]:
+    student = random_student(fused=request.param)
+    path = tmp_path_factory.mktemp("student") / "student.onnx"
+    export_student(student, path)
+    return student, path
+
+
+@pytest.mark.parametrize(
+    ("n", "frames", "px", "length"), [(1, 1, 8, 1), (7, 9, 64, 129), (64, 1, 8, 512), (3, 2, 33, 17)]
+)
+def test_onnx_equals_torch_on_every_output_at_any_shape(
+    exported: tuple[Student, Path], n: int, frames: int, px: int, length: int
+) -> None:
+    student, path = exported
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    assert [i.name for i in session.get_inputs()] == list(INPUTS)
+    assert [o.name for o in session.get_outputs()] == list(OUTPUTS)
+    inputs = random_inputs(n, frames=frames, px=px, length=length, seed=n)
+    for ours, theirs in zip(run(student, inputs), session.run(None, inputs.tensors()), strict=True):
+        assert np.abs(ours - theirs).max() < 1e-4
+
+
+def test_probabilities_sum_to_one_and_embeddings_have_length_one() -> None:
+    probabilities, embedding = run(random_student(fused=True), random_inputs(5))
+    assert probabilities.shape == (5, N_CATEGORIES)
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(5), abs=1e-5)
+    assert np.linalg.norm(embedding, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
+
+
+def test_what_is_not_present_changes_nothing() -> None:
+    student, inputs = random_student(fused=True), random_inputs(4)
+    hidden = masked(inputs, frames=0, title=0)
+    other = ModelInputs(
+        **{
+            **hidden.tensors(),
+            "frames": inputs.frames[::-1].copy(),
+            "ngram_counts": np.where(inputs.ngram_ids < BUCKETS, 3, inputs.ngram_counts).astype(np.uint8),
+        }
+    )
+    for one, two in zip(run(student, hidden), run(student, other), strict=True):
+        assert one == pytest.approx(two, abs=1e-5)
+    assert not np.allclose(run(student, inputs)[0], run(student, hidden)[0])
+
+
+def test_a_black_frame_counts_as_no_frame() -> None:
+    student, inputs = random_student(fused=True), random_inputs(2, frames=2)
+    padded = ModelInputs(
+        **{**inputs.tensors(), "frames": np.concatenate([inputs.frames, np.zeros_like(inputs.frames)], axis=1)}
+    )
+    assert run(student, padded)[0] == pytest.approx(run(student, inputs)[0], abs=1e-5)
+
+
+def test_padding_the_text_changes_nothing() -> None:
+    student, inputs = random_student(fused=False), random_inputs(3)
+    wider = ModelInputs(
+        **{
+            **inputs.tensors(),
+            "ngram_ids": np.pad(inputs.ngram_ids, ((0, 0), (0, 9))),
+            "ngram_counts": np.pad(inputs.ngram_counts, ((0, 0), (0, 9))),
+        }
+    )
+    assert run(student, wider)[0] == pytest.approx(run(student, inputs)[0], abs=1e-6)
+
+
+def test_the_sparse_tfidf_of_training_is_the_towers_own() -> None:
+    inputs = masked(random_inputs(6), asr=0)
+    # each n-gram once a document, as preprocessing gives it
+    inputs = ModelInputs(
+        **{**inputs.tensors(), "ngram_ids": np.argsort(inputs.ngram_ids, axis=1).astype(np.int32) * 70}
+    )
+    idf = inverse_document_frequency(inputs, buckets=BUCKETS)
+    student = random_student(fused=False)
+    student.text.table[:, 0] = torch.from_numpy(idf)
+    wide, text = student.text(
+        *(torch.from_numpy(inputs.tensors()[k]) for k in ("ngram_ids", "ngram_counts", "present"))
+    )
+    both = tfidf(inputs, idf, buckets=BUCKETS) @ student.text.table[:, 1:].numpy()
+    assert torch.cat([wide, text], dim=1).numpy() == pytest.approx(both, abs=1e-4)
+
+
+def test_idf_is_one_for_what_every_document_has() -> None:
+    inputs = ModelInputs(
+        **{
+            **random_inputs(3).tensors(),
+            "ngram_ids": np.array([[5, 9], [5, 0], [5, 0]], np.int32),
+            "ngram_counts": np.array([[2, 1], [1, 0], [4, 0]], np.uint8),
+        }
+    )
+    idf = inverse_document_frequency(inputs, buckets=BUCKETS)
+    assert idf[5] == pytest.approx(1.0)  # log(4 / 4) + 1
+    assert idf[9] == pytest.approx(np.log(2.0) + 1)  # log(4 / 2) + 1
+    assert idf[0] == pytest.approx(np.log(4.0) + 1)  # in no document: padding does not count
