@@ -1,0 +1,1 @@
+"""All ClickHouse: schema, migrations, queries, sinks, the embedded owner process. Imports only `contracts`."""

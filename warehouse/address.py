@@ -1,0 +1,120 @@
+"""Read a warehouse's address, connect a client to it: embedded process and ClickHouse server alike."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from contracts.errors import BadInputError, DependencyError
+
+DEFAULT_DATABASE = "precedent"
+_DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_FORM = "http://user:password@host:port/database"
+# ClickHouse: UNKNOWN_DATABASE, and what a wrong user or password gives.
+_UNKNOWN_DATABASE = 81
+_REFUSED_USER = frozenset({192, 193, 194, 516})
+
+Client = Any
+"""A `clickhouse_connect` client; the rooms' functions name the few methods that they call as Protocols."""
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseAddress:
+    """Where a warehouse answers the ClickHouse HTTP protocol, and as whom; its text hides the password."""
+
+    host: str
+    port: int
+    user: str = "default"
+    password: str = field(default="", repr=False)
+    database: str = DEFAULT_DATABASE
+    secure: bool = False
+
+    @property
+    def url(self) -> str:
+        """The whole address, password included: for a child's environment, never for a log."""
+        return self._written(quote(self.password, safe=""))
+
+    def __str__(self) -> str:
+        return self._written("***" if self.password else "")
+
+    def _written(self, password: str) -> str:
+        scheme = "https" if self.secure else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        shown = f":{password}" if password else ""
+        return f"{scheme}://{quote(self.user, safe='')}{shown}@{host}:{self.port}/{self.database}"
+
+
+def parse_address(text: str, *, place: str = "PRECEDENT_WAREHOUSE") -> WarehouseAddress:
+    """Read `http://user:password@host:port/database`; raises `BadInputError` naming `place` and the rule.
+
+    Everything but scheme and host may be missing: port 8123 (https 8443), user `default` without a password,
+    database `precedent`. User and password may be percent-encoded.
+    """
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError as error:
+        raise BadInputError(f"{place}: {error}, must be {_FORM}") from error
+    shown = _without_password(parts)
+    if parts.scheme not in {"http", "https"}:
+        raise BadInputError(f"{place} == {shown!r}, scheme must be http or https ({_FORM})")
+    if not parts.hostname:
+        raise BadInputError(f"{place} == {shown!r}, must name a host ({_FORM})")
+    if parts.query or parts.fragment:
+        raise BadInputError(f"{place} == {shown!r}, must end with the database ({_FORM})")
+    database = unquote(parts.path.strip("/")) or DEFAULT_DATABASE
+    if not _DATABASE.fullmatch(database):
+        rule = "must be a letter or _, then at most 63 letters, digits and _"
+        raise BadInputError(f"{place} == {shown!r}: database == {database!r}, {rule}")
+    secure = parts.scheme == "https"
+    return WarehouseAddress(
+        host=parts.hostname,
+        port=port or (8443 if secure else 8123),
+        user=unquote(parts.username or "default"),
+        password=unquote(parts.password or ""),
+        database=database,
+        secure=secure,
+    )
+
+
+def _without_password(parts: SplitResult) -> str:
+    user, _, host = parts.netloc.rpartition("@")
+    name = user.partition(":")[0]
+    return parts._replace(netloc=f"{name}:***@{host}" if ":" in user else parts.netloc).geturl()
+
+
+def connect(address: WarehouseAddress, *, database: str | None = None, timeout_s: float = 30.0) -> Client:
+    """A client of `address` that several threads may share.
+
+    Raises `DependencyError` when nobody answers, `BadInputError` when the credentials are refused or the database
+    does not exist. `database` replaces the address's own.
+    """
+    import clickhouse_connect
+    from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+
+    try:
+        return clickhouse_connect.get_client(
+            host=address.host,
+            port=address.port,
+            username=address.user,
+            password=address.password,
+            database=database or address.database,
+            interface="https" if address.secure else "http",
+            connect_timeout=5,
+            send_receive_timeout=timeout_s,
+            # Requests of one session exclude each other; none of ours needs what a session keeps.
+            autogenerate_session_id=False,
+        )
+    except OperationalError as error:
+        raise DependencyError(f"{address}: the warehouse does not answer: {first_line(error)}") from error
+    except ClickHouseError as error:
+        if error.code in _REFUSED_USER:
+            raise BadInputError(f"{address}: the warehouse refuses this user or password") from error
+        if error.code == _UNKNOWN_DATABASE:
+            raise BadInputError(f"{address}: no such database, run `precedent warehouse migrate`") from error
+        raise DependencyError(f"{address}: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, at most 300 characters."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

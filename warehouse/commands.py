@@ -1,0 +1,82 @@
+"""`precedent warehouse`: own an embedded warehouse in the foreground, or bring a warehouse's schema up to date."""
+
+import json
+import logging
+import os
+import secrets
+from pathlib import Path
+
+import click
+
+from contracts.errors import BadInputError
+from warehouse.address import DEFAULT_DATABASE, WarehouseAddress, parse_address
+
+ADDRESS_VARIABLE = "PRECEDENT_WAREHOUSE"
+_DEFAULT_PATH = Path(".state/warehouse")
+_DEFAULT_USER = "precedent"
+
+
+def _given_address() -> WarehouseAddress | None:
+    text = os.environ.get(ADDRESS_VARIABLE)
+    return parse_address(text) if text else None
+
+
+@click.group(invoke_without_command=True)
+@click.option("--path", type=click.Path(path_type=Path, file_okay=False), default=_DEFAULT_PATH, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Interface to listen on.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="0 takes a free one.")
+@click.pass_context
+def warehouse(context: click.Context, path: Path, host: str, port: int) -> None:
+    r"""Own an embedded warehouse in the foreground: ClickHouse over HTTP, kept in a folder.
+
+    User, password and database are those of PRECEDENT_WAREHOUSE; without it a password is made, and written in the
+    line that says the warehouse is ready.
+
+    \b
+    Example:
+      precedent warehouse --path .state/warehouse --port 8123
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from warehouse.owner.requests import Credentials
+    from warehouse.owner.serve import OwnerConfig, serve
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    given = _given_address()
+    user = given.user if given else _DEFAULT_USER
+    password = given.password if given else secrets.token_urlsafe(18)
+    if not password:
+        raise BadInputError(f"{ADDRESS_VARIABLE} == '{given}', must give a password")
+    database = given.database if given else DEFAULT_DATABASE
+
+    def announce(bound_host: str, bound_port: int) -> None:
+        address = WarehouseAddress(bound_host, bound_port, user, password, database)
+        ready = {
+            "part": "warehouse",
+            "address": f"{bound_host}:{bound_port}",
+            "url": str(address) if given else address.url,
+            "path": str(path),
+        }
+        click.echo(json.dumps(ready))
+
+    serve(OwnerConfig(path, Credentials(user, password), host, port, database), announce)
+
+
+@warehouse.command()
+def migrate() -> None:
+    r"""Create the database and tables of PRECEDENT_WAREHOUSE, or bring them up to date; safe to run again.
+
+    \b
+    Example:
+      PRECEDENT_WAREHOUSE=http://precedent:secret@127.0.0.1:8123/precedent precedent warehouse migrate
+    """
+    from warehouse.migrate import migrate as bring_up_to_date
+
+    address = _given_address()
+    if address is None:
+        raise BadInputError(f"{ADDRESS_VARIABLE} is not set, must be http://user:password@host:port/database")
+    applied = bring_up_to_date(address)
+    for migration in applied:
+        click.echo(f"applied {migration.version:04}_{migration.name}")
+    if not applied:
+        click.echo(f"{address} is up to date")

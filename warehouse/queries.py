@@ -1,0 +1,91 @@
+"""Ask the warehouse about its verdicts: each function is one statement and returns a typed result.
+
+Every count is of events, not of rows: replayed events count once.
+"""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+
+from contracts.taxonomy import Category
+from contracts.verdicts import Decision
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Queries(Protocol):
+    """The part of a client that these functions use."""
+
+    def query(self, query: str, parameters: dict[str, Any] | None = None, *, external_data: Any = None) -> Any: ...
+
+
+class DecisionCount(NamedTuple):
+    decision: Decision
+    verdicts: int
+
+
+class CategoryCount(NamedTuple):
+    category: Category
+    verdicts: int
+
+
+class LatencyQuantiles(NamedTuple):
+    """Milliseconds from upload to verdict, over `verdicts` events; NaN when there are none."""
+
+    verdicts: int
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+def count_verdicts(client: Queries, *, since: datetime = _EPOCH) -> int:
+    """How many events have a verdict that was scored at `since` or later."""
+    sql = "SELECT count() FROM verdicts FINAL WHERE scored_at >= {since:DateTime64(6, 'UTC')}"
+    return int(client.query(sql, {"since": since}).result_rows[0][0])
+
+
+def verdict_counts_by_decision(client: Queries, *, since: datetime = _EPOCH) -> tuple[DecisionCount, ...]:
+    """How many events were allowed, demoted, sent to review and removed, in this order, zeros included."""
+    counts = _counts(client, "decision", since)
+    return tuple(DecisionCount(decision, counts.get(decision.value, 0)) for decision in Decision)
+
+
+def verdict_counts_by_category(client: Queries, *, since: datetime = _EPOCH) -> tuple[CategoryCount, ...]:
+    """How many events fell into each of the 16 categories, in their order, zeros included."""
+    counts = _counts(client, "category", since)
+    return tuple(CategoryCount(category, counts.get(category.value, 0)) for category in Category)
+
+
+def _counts(client: Queries, column: str, since: datetime) -> dict[str, int]:
+    sql = f"""
+        SELECT {column}, count() FROM verdicts FINAL
+        WHERE scored_at >= {{since:DateTime64(6, 'UTC')}} GROUP BY {column}
+    """
+    return dict(client.query(sql, {"since": since}).result_rows)
+
+
+def event_ids_present(client: Queries, event_ids: Collection[str]) -> set[str]:
+    """Those of `event_ids` that have a verdict; the ids travel as a table of their own, so there may be many."""
+    if not event_ids:
+        return set()
+    from clickhouse_connect.driver.external import ExternalData
+
+    lines = "".join(f"{_escaped(event_id)}\n" for event_id in event_ids).encode()
+    wanted = ExternalData(file_name="wanted.tsv", data=lines, fmt="TabSeparated", structure=["event_id String"])
+    sql = "SELECT DISTINCT event_id FROM verdicts WHERE event_id IN (SELECT event_id FROM wanted)"
+    return {row[0] for row in client.query(sql, external_data=wanted).result_rows}
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
+def latency_quantiles(client: Queries, *, since: datetime = _EPOCH) -> LatencyQuantiles:
+    """Quantiles of the time from upload to verdict, exact and interpolated (inclusive)."""
+    sql = """
+        SELECT count(), quantilesExactInclusive(0.5, 0.9, 0.99)(since_upload_ms), max(since_upload_ms)
+        FROM verdicts FINAL WHERE scored_at >= {since:DateTime64(6, 'UTC')}
+    """
+    verdicts, (p50, p90, p99), longest = client.query(sql, {"since": since}).result_rows[0]
+    return LatencyQuantiles(verdicts, p50, p90, p99, longest if verdicts else float("nan"))
