@@ -2,7 +2,8 @@
 
 What lies behind a slow file is given to a worker that has nothing to do. A worker that dies loses nothing: the
 file in hand is tried once more in a fresh process and then refused, the tasks behind it go to the others. With one
-worker a slow file holds up the rest for its time limit at most; with several, the others go on.
+worker a slow file holds up the rest for its time limit at most; with several, the others go on. What costs too much
+of a core is the file's fault; what waits without end is the store's.
 """
 
 import asyncio
@@ -151,6 +152,8 @@ class DecodePool:
         """A worker died: blame the file in hand, save the tasks behind it, start another process."""
         loop.remove_reader(worker.channel)
         self._workers.remove(worker)
+        if not any(other.ready for other in self._workers):
+            self._started.clear()
         code = worker.end()
         given = list(worker.given.values())
         in_hand = given.pop(0) if worker.ready and given else None
@@ -169,13 +172,17 @@ class DecodePool:
             self._blame(in_hand, worker, code, fresh, loop.time())
 
     def _blame(self, task: Task, dead: WorkerProcess, code: int, fresh: WorkerProcess, now: float) -> None:
-        if dead.stuck or code == -signal.SIGALRM:
-            seconds = self._settings.killed_after_s
-            task.refuse(MediaReason.TIMEOUT, f"decoding did not end within {seconds:g} s, its process was killed")
+        if code == -signal.SIGPROF:
+            seconds = self._settings.killed_after_cpu_s
+            task.refuse(MediaReason.TIMEOUT, f"decoding took more than {seconds:g} s of one core and was killed")
             return
         task.deaths += 1
         if task.deaths == 1:
             fresh.give(task, now)
+        elif dead.stuck:
+            task.answer(
+                DependencyError(f"media store: {self._settings.stall_s:g} s without a byte of {task.address!r}")
+            )
         elif code == wire.OUT_OF_MEMORY:
             limit = self._settings.limits.memory_bytes
             task.refuse(MediaReason.MEMORY, f"decoding needs more than {limit} bytes of memory")
@@ -201,10 +208,10 @@ class DecodePool:
             task.answer(DependencyError(why))
 
     def _look_for_stuck(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The second line behind the kernel's alarm: a worker that is stopped, or never came up, is killed."""
+        """Kill a worker that waits without end, for a store that hangs or because it was stopped or never came up."""
         for worker in list(self._workers):
             self._read(worker, loop)
-            limit = self._settings.killed_after_s + 1.0 if worker.ready else _START_S
+            limit = self._settings.stall_s if worker.ready else _START_S
             busy = worker.given or not worker.ready
             if busy and loop.time() - worker.since > limit and worker in self._workers:
                 worker.stuck = True

@@ -14,7 +14,8 @@ import numpy as np
 
 from contracts.errors import DependencyError
 from serving.preprocess.media import wire
-from serving.preprocess.media.frames import DecodeLimits, Frames
+from serving.preprocess.media.container import DecodeLimits
+from serving.preprocess.media.frames import Frames
 from serving.preprocess.media.refusals import MediaError, MediaReason
 
 Answer = Frames | MediaError
@@ -25,8 +26,9 @@ _WORKER = "serving.preprocess.media.worker"
 class PoolSettings:
     """How many processes decode, from which roots, to what size, under which limits.
 
-    `ahead` tasks are given to a worker at once, so that it never waits for a busy event loop. `kill_after_s` is
-    when the kernel kills a worker over one file (default: the time limit and a second more).
+    `ahead` tasks are given to a worker at once, so that it never waits for a busy event loop. After
+    `kill_after_cpu_s` of one core over one file the kernel kills a worker (default: the limit and a second more);
+    after `stall_s` by the clock without an answer we do, and the store is to blame.
     """
 
     roots: tuple[Path, ...]
@@ -35,11 +37,12 @@ class PoolSettings:
     frame_px: int = 64
     limits: DecodeLimits = DecodeLimits()
     ahead: int = 3
-    kill_after_s: float | None = None
+    kill_after_cpu_s: float | None = None
+    stall_s: float = 30.0
 
     @property
-    def killed_after_s(self) -> float:
-        return self.limits.seconds + 1.0 if self.kill_after_s is None else self.kill_after_s
+    def killed_after_cpu_s(self) -> float:
+        return self.limits.cpu_s + 1.0 if self.kill_after_cpu_s is None else self.kill_after_cpu_s
 
 
 @dataclass(eq=False, slots=True)
@@ -88,7 +91,7 @@ class WorkerProcess:
             n_frames=settings.n_frames,
             frame_px=settings.frame_px,
             slots=settings.ahead,
-            kill_after_s=settings.killed_after_s,
+            kill_after_cpu_s=settings.killed_after_cpu_s,
             limits=asdict(settings.limits),
         )
         try:

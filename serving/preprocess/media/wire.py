@@ -28,7 +28,7 @@ class WorkerSettings:
     n_frames: int
     frame_px: int
     slots: int
-    kill_after_s: float
+    kill_after_cpu_s: float
     limits: dict[str, float]
 
     @property

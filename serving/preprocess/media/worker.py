@@ -1,7 +1,7 @@
 """One decoding process: an address in, small frames out through shared memory, under limits the kernel enforces.
 
-Started by `DecodePool` as `python -P -m serving.preprocess.media.worker SETTINGS`. A decoder that hangs in C is
-killed by the alarm signal; one that runs out of memory leaves with its own exit code; the parent's death kills
+Started by `DecodePool` as `python -P -m serving.preprocess.media.worker SETTINGS`. A decoder that spins in C is
+killed by the profiling timer; one that runs out of memory leaves with its own exit code; the parent's death kills
 the process.
 """
 
@@ -25,7 +25,8 @@ def serve(settings: wire.WorkerSettings) -> None:
 
     from contracts.errors import DependencyError
     from serving.preprocess.media.addresses import resolve_media
-    from serving.preprocess.media.frames import DecodeLimits, decode_frames
+    from serving.preprocess.media.container import DecodeLimits
+    from serving.preprocess.media.frames import decode_frames
     from serving.preprocess.media.refusals import MediaError, MediaReason
 
     av.logging.set_level(av.logging.PANIC)
@@ -41,7 +42,7 @@ def serve(settings: wire.WorkerSettings) -> None:
         if memory[settings.moved_at(slot)]:
             channel.send(wire.REPLY.pack(slot, wire.MOVED, 0))
             continue
-        signal.setitimer(signal.ITIMER_REAL, settings.kill_after_s)
+        signal.setitimer(signal.ITIMER_PROF, settings.kill_after_cpu_s)
         try:
             frames = decode_frames(resolve_media(address, roots), settings.n_frames, settings.frame_px, limits)
         except MediaError as refusal:
@@ -56,7 +57,7 @@ def serve(settings: wire.WorkerSettings) -> None:
             at = slot * settings.slot_bytes
             memory[at : at + frames.nbytes] = frames.tobytes()
             reply = wire.REPLY.pack(slot, wire.FRAMES, len(frames))
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
         channel.send(reply)
 
 
@@ -66,13 +67,13 @@ def _words(slot: int, kind: int, *words: str) -> bytes:
 
 
 def _limit_process(memory_bytes: int) -> None:
-    """From here on: so much memory more, no core dump, no file written, killed by the alarm."""
+    """From here on: so much memory more, no core dump, no file written, killed when its time is up."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     ceiling = pages * resource.getpagesize() + memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (ceiling, ceiling))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
 
 
 def _die_with(parent_pid: int) -> None:
