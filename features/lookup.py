@@ -1,0 +1,244 @@
+"""Ids in, columns out, each row marked fresh, expired or unknown: what a ranker reads of its candidates.
+
+Read through the online store's own interface (`OnlineStore.online_read`), which is what `get_online_features`
+calls: for 200 candidates the response that the latter builds around it costs more than the reading. A test holds
+the two to the same values. Feast enforces no time-to-live online, so the times are checked here.
+"""
+
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.errors import DependencyError
+from contracts.histories import REJECTION_PRIOR, REPORT_PRIOR, smoothed_share
+from contracts.taxonomy import CATEGORIES, N_CATEGORIES, TAXONOMY_VERSION
+from contracts.verdicts import Decision
+from features.online.rows import microseconds
+from features.store import OpenStore
+from features.views import AUTHOR_HISTORY, VIDEO_TOXICITY, VIEWER_SENSITIVITY, View
+
+DECISIONS: tuple[Decision, ...] = tuple(Decision)
+HISTORY_LIFETIME = timedelta(days=30)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DECISION_CODES: dict[str, int] = {decision.value: code for code, decision in enumerate(DECISIONS)}
+_CATEGORY_CODES: dict[str, int] = {category.value: code for code, category in enumerate(CATEGORIES)}
+
+
+class Freshness(IntEnum):
+    """Whether a row may be believed: never seen, seen but out of date, up to date."""
+
+    UNKNOWN = 0
+    EXPIRED = 1
+    FRESH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFeatures:
+    """Toxicity features of N videos, in the order asked for.
+
+    state_N: int8, a `Freshness`. A verdict under another taxonomy than ours reads as expired.
+    probabilities_N_16, toxicity_N: float32, NaN where unknown.
+    decision_N, category_N: int8, index into `DECISIONS` and `CATEGORIES`, -1 where unknown.
+    release_version_N, casebook_version_N: int64, 0 where unknown.
+    age_s_N: float64, seconds since the verdict was scored, NaN where unknown, negative if scored after `now`.
+    expires_in_s_N: float64, seconds left, NaN where unknown.
+    occurred_us_N: int64, microseconds since 1970 of the version of the video that was judged, 0 where unknown.
+    """
+
+    video_ids: tuple[str, ...]
+    state_N: npt.NDArray[np.int8]
+    probabilities_N_16: npt.NDArray[np.float32]
+    toxicity_N: npt.NDArray[np.float32]
+    decision_N: npt.NDArray[np.int8]
+    category_N: npt.NDArray[np.int8]
+    release_version_N: npt.NDArray[np.int64]
+    casebook_version_N: npt.NDArray[np.int64]
+    age_s_N: npt.NDArray[np.float64]
+    expires_in_s_N: npt.NDArray[np.float64]
+    occurred_us_N: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One record per video, in plain values: for people and for JSON."""
+        return [self._to_dict(i) for i in range(len(self))]
+
+    def _to_dict(self, i: int) -> dict[str, Any]:
+        state = Freshness(self.state_N[i])
+        record: dict[str, Any] = {"video_id": self.video_ids[i], "state": state.name.lower()}
+        if state is Freshness.UNKNOWN:
+            return record
+        return record | {
+            "toxicity": round(float(self.toxicity_N[i]), 6),
+            "decision": DECISIONS[self.decision_N[i]].value if self.decision_N[i] >= 0 else None,
+            "category": CATEGORIES[self.category_N[i]].value if self.category_N[i] >= 0 else None,
+            "release_version": int(self.release_version_N[i]),
+            "casebook_version": int(self.casebook_version_N[i]),
+            "age_s": round(float(self.age_s_N[i]), 3),
+            "expires_in_s": round(float(self.expires_in_s_N[i]), 3),
+            "occurred_at": (_EPOCH + timedelta(microseconds=int(self.occurred_us_N[i]))).isoformat(),
+            "probabilities": {
+                category.value: round(float(probability), 6)
+                for category, probability in zip(CATEGORIES, self.probabilities_N_16[i], strict=True)
+                if np.isfinite(probability)
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorFeatures:
+    """Histories of N authors: state_N int8 `Freshness`, violative_share_N float32 (NaN unknown), counts int64."""
+
+    author_ids: tuple[str, ...]
+    state_N: npt.NDArray[np.int8]
+    violative_share_N: npt.NDArray[np.float32]
+    verdicts_N: npt.NDArray[np.int64]
+    removed_N: npt.NDArray[np.int64]
+    last_removed_s_N: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerFeatures:
+    """How one viewer meets toxic videos; an unknown viewer has the population's shares."""
+
+    user_id: str
+    state: Freshness
+    tolerance: float
+    report_rate: float
+    toxic_skip_rate: float
+
+    @classmethod
+    def unknown(cls, user_id: str) -> "ViewerFeatures":
+        rejection = smoothed_share(0, 0, REJECTION_PRIOR)
+        return cls(
+            user_id=user_id,
+            state=Freshness.UNKNOWN,
+            tolerance=1.0 - rejection,
+            report_rate=smoothed_share(0, 0, REPORT_PRIOR),
+            toxic_skip_rate=rejection,
+        )
+
+
+def lookup(store: OpenStore, video_ids: Sequence[str], now: datetime) -> VideoFeatures:
+    """Toxicity features of N videos at `now`; raises `DependencyError` when the online store cannot be read."""
+    n = len(video_ids)
+    state = np.zeros(n, np.int8)
+    probabilities = np.full((n, N_CATEGORIES), np.nan, np.float32)
+    toxicity = np.full(n, np.nan, np.float32)
+    decision = np.full(n, -1, np.int8)
+    category = np.full(n, -1, np.int8)
+    release_version = np.zeros(n, np.int64)
+    casebook_version = np.zeros(n, np.int64)
+    scored_s = np.full(n, np.nan)
+    expires_s = np.full(n, np.nan)
+    occurred_us = np.zeros(n, np.int64)
+    for i, (occurred_at, row) in enumerate(_read(store, VIDEO_TOXICITY, video_ids)):
+        if row is None:
+            continue
+        ours = row["taxonomy_version"].string_val == TAXONOMY_VERSION
+        expires = row["expires_at"].unix_timestamp_val
+        state[i] = Freshness.FRESH if ours and expires > now.timestamp() else Freshness.EXPIRED
+        given = row["probabilities"].float_list_val.val
+        if len(given) == N_CATEGORIES:
+            probabilities[i] = given
+        toxicity[i] = row["toxicity"].float_val
+        decision[i] = _DECISION_CODES.get(row["decision"].string_val, -1)
+        category[i] = _CATEGORY_CODES.get(row["category"].string_val, -1)
+        release_version[i] = row["release_version"].int64_val
+        casebook_version[i] = row["casebook_version"].int64_val
+        scored_s[i] = row["scored_at"].unix_timestamp_val
+        expires_s[i] = expires
+        occurred_us[i] = microseconds(occurred_at)
+    now_s = now.timestamp()
+    return VideoFeatures(
+        video_ids=tuple(video_ids),
+        state_N=state,
+        probabilities_N_16=probabilities,
+        toxicity_N=toxicity,
+        decision_N=decision,
+        category_N=category,
+        release_version_N=release_version,
+        casebook_version_N=casebook_version,
+        age_s_N=now_s - scored_s,
+        expires_in_s_N=expires_s - now_s,
+        occurred_us_N=occurred_us,
+    )
+
+
+def lookup_authors(
+    store: OpenStore, author_ids: Sequence[str], now: datetime, *, lifetime: timedelta = HISTORY_LIFETIME
+) -> AuthorFeatures:
+    """Histories of N authors; one that ends longer than `lifetime` ago is expired."""
+    n = len(author_ids)
+    state = np.zeros(n, np.int8)
+    share = np.full(n, np.nan, np.float32)
+    counts = np.zeros((3, n), np.int64)
+    for i, (as_of, row) in enumerate(_read(store, AUTHOR_HISTORY, author_ids)):
+        if row is None:
+            continue
+        state[i] = Freshness.FRESH if now - as_of < lifetime else Freshness.EXPIRED
+        share[i] = row["violative_share"].float_val
+        counts[:, i] = (
+            row["verdicts"].int64_val,
+            row["removed"].int64_val,
+            row["last_removed_at"].unix_timestamp_val,
+        )
+    return AuthorFeatures(tuple(author_ids), state, share, *counts)
+
+
+def lookup_viewer(
+    store: OpenStore, user_id: str, now: datetime, *, lifetime: timedelta = HISTORY_LIFETIME
+) -> ViewerFeatures:
+    """A viewer's sensitivity; one of whom nothing is known, or only what is out of date, is like any other."""
+    [(as_of, row)] = _read(store, VIEWER_SENSITIVITY, [user_id])
+    if row is None or now - as_of >= lifetime:
+        return ViewerFeatures.unknown(user_id)
+    return ViewerFeatures(
+        user_id=user_id,
+        state=Freshness.FRESH,
+        tolerance=row["tolerance"].float_val,
+        report_rate=row["report_rate"].float_val,
+        toxic_skip_rate=row["toxic_skip_rate"].float_val,
+    )
+
+
+def warm_up(store: OpenStore, video_ids: Sequence[str], now: datetime, *, rounds: int = 20) -> None:
+    """Look up a few times, then freeze what is alive, so that the collector does not walk Feast's objects.
+
+    Without the freeze Python's full collections are the slowest lookups by far.
+    """
+    for _ in range(rounds):
+        lookup(store, video_ids, now)
+    gc.collect()
+    gc.freeze()
+
+
+def _read(store: OpenStore, view: View, ids: Sequence[str]) -> list[tuple[Any, Any]]:
+    if not ids:
+        return []
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    keys = [EntityKey(join_keys=[view.key], entity_values=[Value(string_val=one)]) for one in ids]
+    try:
+        # A list of its own each time: Feast's Redis store appends to it.
+        return store.online.online_read(store.feast.config, store.views[view.name], keys, list(view.field_names))
+    except _store_errors() as error:
+        msg = f"online store {store.config.shown_online} cannot be read: {error}"
+        raise DependencyError(msg) from error
+
+
+def _store_errors() -> tuple[type[Exception], ...]:
+    import sqlite3
+
+    from redis.exceptions import RedisError
+
+    return (sqlite3.Error, RedisError, OSError)

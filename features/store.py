@@ -1,0 +1,174 @@
+"""Two addresses in, one open Feast store out: no YAML, no folder of definitions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from contracts.errors import BadInputError, DependencyError
+from features.views import PROJECT
+
+if TYPE_CHECKING:
+    from feast import FeatureStore, FeatureView
+    from feast.infra.online_stores.online_store import OnlineStore
+
+DEFAULT_ONLINE = "sqlite:///.state/features/online.db"
+DEFAULT_OFFLINE = "parquet:///.state/features/history"
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesConfig:
+    """Where features are kept.
+
+    online: `sqlite:///relative/path`, `sqlite:////absolute/path` or `redis://[user:password@]host:port[/db]`.
+    offline: `parquet:///folder`, by the same rule, or the warehouse: `http://user:password@host:port/database`.
+    registry: Feast's registry file; beside the SQLite file, or under .state, unless given.
+    writer: HOST:PORT of the process that owns the SQLite file.
+    """
+
+    online: str = DEFAULT_ONLINE
+    offline: str = DEFAULT_OFFLINE
+    registry: Path | None = None
+    writer: str | None = None
+    write_deadline_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        scheme = urlsplit(self.online).scheme
+        if scheme not in {"sqlite", "redis", "rediss"}:
+            msg = f"online store == {self.online!r}, must be sqlite:///PATH or redis://HOST:PORT"
+            raise BadInputError(msg)
+        if scheme == "sqlite":
+            _ = self.sqlite_path
+        if urlsplit(self.offline).scheme not in {"parquet", "http", "https"}:
+            msg = f"offline store == {self.offline!r}, must be parquet:///FOLDER or http://USER:PASSWORD@HOST:PORT/DB"
+            raise BadInputError(msg)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "FeaturesConfig":
+        """Read the `PRECEDENT_` addresses; composition roots pass `os.environ`."""
+        registry = environment.get("PRECEDENT_FEATURES_REGISTRY")
+        return cls(
+            online=environment.get("PRECEDENT_ONLINE_STORE") or DEFAULT_ONLINE,
+            offline=environment.get("PRECEDENT_OFFLINE_STORE") or DEFAULT_OFFLINE,
+            registry=Path(registry) if registry else None,
+            writer=environment.get("PRECEDENT_FEATURES_WRITER") or None,
+        )
+
+    @property
+    def redis_url(self) -> str | None:
+        return None if self.online.startswith("sqlite:") else self.online
+
+    @property
+    def shown_online(self) -> str:
+        """The online address without its password, for messages."""
+        scheme, _, rest = self.online.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+
+    @property
+    def sqlite_path(self) -> Path:
+        return _path(self.online, "online store")
+
+    @property
+    def history_folder(self) -> Path | None:
+        """Where the Parquet histories lie; None where the warehouse keeps them."""
+        return _path(self.offline, "offline store") if self.offline.startswith("parquet:") else None
+
+    @property
+    def registry_path(self) -> Path:
+        if self.registry is not None:
+            return self.registry.absolute()
+        if self.redis_url is not None:
+            return Path(".state/features/registry.db").absolute()
+        return self.sqlite_path.with_name(self.sqlite_path.name + ".registry")
+
+
+def _path(address: str, what: str) -> Path:
+    _, separator, path = address.partition(":///")
+    if not separator or not path:
+        msg = f"{what} == {address!r}, must be {address.partition(':')[0]}:///PATH"
+        raise BadInputError(msg)
+    return Path(path).absolute()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStore:
+    """Feast opened on its addresses: all of its API, the online store under it, and the views by name."""
+
+    config: FeaturesConfig
+    feast: "FeatureStore"
+    online: "OnlineStore"
+    views: Mapping[str, "FeatureView"]
+
+    def apply(self) -> None:
+        """Register the definitions and make the online tables; again changes nothing."""
+        from features.definitions import define
+
+        self.config.registry_path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.feast.apply(define(self.config).all)
+        except OSError as error:
+            msg = f"feature registry {self.config.registry_path} cannot be written: {error}"
+            raise DependencyError(msg) from error
+
+
+def open_store(config: FeaturesConfig) -> OpenStore:
+    """Open the store, and register the definitions where no registry is yet. Imports Feast: takes seconds."""
+    from feast import FeatureStore, RepoConfig
+    from feast.infra.online_stores.helpers import get_online_store_from_config
+
+    from features.definitions import define
+
+    repository = RepoConfig(
+        project=PROJECT,
+        provider="local",
+        registry=str(config.registry_path),
+        online_store=_online(config),
+        offline_store=_offline(config),
+        entity_key_serialization_version=3,
+    )
+    store = OpenStore(
+        config=config,
+        feast=FeatureStore(config=repository),
+        online=get_online_store_from_config(repository.online_store),
+        views={view.name: view for view in define(config).views},
+    )
+    if not config.registry_path.exists():
+        store.apply()
+    return store
+
+
+def _online(config: FeaturesConfig) -> dict[str, Any]:
+    stores = "features.online.feast_stores"
+    if config.redis_url is None:
+        config.sqlite_path.parent.mkdir(parents=True, exist_ok=True)
+        return {"type": f"{stores}.GuardedSqliteOnlineStore", "path": str(config.sqlite_path)}
+    url = urlsplit(config.redis_url)
+    parts = [f"{url.hostname}:{url.port or 6379}", "socket_timeout=2"]
+    if url.path.strip("/"):
+        parts.append(f"db={url.path.strip('/')}")
+    parts += [
+        f"{name}={unquote(given)}" for name, given in (("username", url.username), ("password", url.password)) if given
+    ]
+    if url.scheme == "rediss":
+        parts.append("ssl=true")
+    return {"type": f"{stores}.GuardedRedisOnlineStore", "connection_string": ",".join(parts)}
+
+
+def _offline(config: FeaturesConfig) -> dict[str, Any]:
+    if config.history_folder is not None:
+        return {"type": "duckdb"}
+    url = urlsplit(config.offline)
+    return {
+        "type": "clickhouse",
+        "host": url.hostname or "127.0.0.1",
+        "port": url.port or (8443 if url.scheme == "https" else 8123),
+        "user": unquote(url.username or "default"),
+        "password": unquote(url.password or ""),
+        "database": url.path.strip("/") or "default",
+        # Without it a feature that is missing reads as 0.0, not as null.
+        "additional_client_args": {
+            "settings": {"join_use_nulls": 1},
+            **({"secure": True} if url.scheme == "https" else {}),
+        },
+    }

@@ -1,0 +1,91 @@
+"""`precedent features` as a user types it, and the addresses it reads."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from contracts.errors import BadInputError
+from features.commands import features
+from features.store import FeaturesConfig, open_store
+from tests.features.conftest import NOON, verdict
+from tests.features.test_lookup import write
+
+
+def call(folder: Path, *words: str) -> Result:
+    return CliRunner().invoke(
+        features,
+        list(words),
+        env={
+            "PRECEDENT_ONLINE_STORE": f"sqlite:///{folder}/online.db",
+            "PRECEDENT_OFFLINE_STORE": f"parquet:///{folder}/history",
+            "PRECEDENT_FEATURES_WRITER": "",
+        },
+        catch_exceptions=False,
+    )
+
+
+def test_lookup_prints_a_line_per_video_with_its_state(tmp_path: Path) -> None:
+    assert json.loads(call(tmp_path, "apply").stdout)["views"] == [
+        "author_history", "video_toxicity", "viewer_sensitivity",
+    ]  # fmt: skip
+    config = FeaturesConfig(online=f"sqlite:///{tmp_path}/online.db", offline=f"parquet:///{tmp_path}/history")
+    write(open_store(config), [verdict("video-1", toxicity=0.25)])
+    lines = call(tmp_path, "lookup", "video-1", "video-2").stdout.splitlines()
+    known, unknown = map(json.loads, lines)
+    assert known["video_id"] == "video-1"
+    assert known["state"] in {"fresh", "expired"}
+    assert known["toxicity"] == 0.25
+    assert known["occurred_at"] == NOON.isoformat()
+    assert unknown == {"video_id": "video-2", "state": "unknown"}
+
+
+def test_redis_needs_no_writer_process() -> None:
+    with pytest.raises(BadInputError, match="Redis needs no writer of its own"):
+        CliRunner().invoke(
+            features,
+            ["writer"],
+            env={"PRECEDENT_ONLINE_STORE": "redis://:secret@127.0.0.1:6379"},
+            catch_exceptions=False,
+        )
+
+
+@pytest.mark.parametrize("command", ["lookup", "apply", "writer"])
+def test_every_command_shows_a_working_example(command: str) -> None:
+    shown = CliRunner().invoke(features, [command, "--help"]).stdout
+    assert "Example:\n" in shown
+    assert f"precedent features {command}" in shown
+
+
+def test_addresses_come_from_the_environment() -> None:
+    config = FeaturesConfig.from_environment(
+        {
+            "PRECEDENT_ONLINE_STORE": "redis://user:secret@cache:6380/2",
+            "PRECEDENT_OFFLINE_STORE": "http://reader:secret@warehouse:8123/precedent",
+        }
+    )
+    assert config.redis_url == "redis://user:secret@cache:6380/2"
+    assert config.shown_online == "redis://cache:6380/2"
+    assert config.history_folder is None
+
+
+def test_three_slashes_are_relative_and_four_absolute() -> None:
+    assert FeaturesConfig(online="sqlite:///state/online.db").sqlite_path == Path.cwd() / "state/online.db"
+    absolute = FeaturesConfig(online="sqlite:////tmp/online.db")
+    assert absolute.sqlite_path == Path("/tmp/online.db")
+    assert absolute.registry_path == Path("/tmp/online.db.registry")
+
+
+@pytest.mark.parametrize(
+    ("addresses", "place"),
+    [
+        ({"online": "mysql://127.0.0.1"}, "online store == 'mysql://127.0.0.1'"),
+        ({"online": "sqlite://"}, "online store == 'sqlite://'"),
+        ({"online": "online.db"}, "online store == 'online.db'"),
+        ({"offline": "s3://bucket"}, "offline store == 's3://bucket'"),
+    ],
+)
+def test_an_address_that_names_no_store_is_refused(addresses: dict[str, str], place: str) -> None:
+    with pytest.raises(BadInputError, match=place):
+        FeaturesConfig(**addresses)  # type: ignore[arg-type]
