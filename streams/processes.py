@@ -54,7 +54,6 @@ class Part:
         """End it at once, as a crash would, and wait for it."""
         self.signal(signal.SIGKILL)
         self.process.wait()
-        _close(self.process)
 
     def end(self, *, within_s: float = 15.0) -> int:
         """Ask it to end, kill what does not, and return its exit code; a part that is gone already is fine."""
@@ -67,7 +66,6 @@ class Part:
             self.signal(signal.SIGKILL)
         code = self.process.wait()
         self.signal(signal.SIGKILL)  # whatever it started and left behind
-        _close(self.process)
         return code
 
     def complaints(self, lines: int = 8) -> str:
@@ -131,11 +129,9 @@ def _ready_line(part: Part, within_s: float) -> dict[str, Any]:
 
 def _forward(stream: IO[str], lines: "queue.SimpleQueue[str]") -> None:
     """Pass lines on, an empty one at the end; reading goes on so that the part never blocks on a full pipe."""
-    try:
+    with stream:
         for line in stream:
             lines.put(line)
-    except ValueError:
-        pass  # the stream was closed under us: the part has ended
     lines.put("")
 
 
@@ -153,11 +149,6 @@ def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> Non
         os.killpg(process.pid, number)
     except ProcessLookupError:
         return
-
-
-def _close(process: subprocess.Popen[str]) -> None:
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 class Parts:

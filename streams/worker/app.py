@@ -102,6 +102,13 @@ class Moderator:
         except TimeoutError:
             log.warning("the batch in hand did not finish within %.1f s, it will come again", within_s)
 
+    async def join_error(self) -> Exception | None:
+        """Let the consumer join its group again after an error; an error that ended it is a failure."""
+        error, ended = await self.app.consumer.join_error()
+        if error is not None and ended:
+            self.failure = error
+        return error
+
     def offsets(self) -> tuple[dict[int, int], dict[int, int]]:
         """Committed offset and lag, in events, by partition held."""
         consumer = self.app.consumer

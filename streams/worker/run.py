@@ -79,12 +79,16 @@ async def _consume(
     moderator = Moderator(config, carrier.carry)
     await moderator.app.start()
     try:
-        if await _unless(stopping, moderator.assigned.wait()):
-            gc.collect()
-            gc.freeze()  # what was loaded so far is never garbage: spare every later collection its walk
-            ready()
+        reported = False
         while not stopping.is_set() and not moderator.failure and not moderator.app.should_stop:
+            if not reported and moderator.assigned.is_set():
+                reported = True
+                gc.collect()
+                gc.freeze()  # what was loaded so far is never garbage: spare every later collection its walk
+                ready()
             metrics.see_offsets(*moderator.offsets())
+            if (error := await moderator.join_error()) is not None:
+                log.warning("joining the group again after: %s", error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), WATCH_EVERY_S)
         await moderator.finish_batch(within_s=DRAIN_S)
