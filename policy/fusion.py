@@ -1,8 +1,8 @@
 """Frames, text and signals of decided cases in, the student's fused part trained: a flat loop.
 
 Left out on purpose: early stopping (the held-out cases belong to calibration), data-dependent learning rates,
-mixed precision. The wide logits are given *out of sample*, so that the fusion learns how far to trust text
-that it has not seen, not text that was learned by heart.
+mixed precision. The text's log-probabilities are given *out of sample*, so that the fusion learns how far to trust
+words that it has not seen, not words that were learned by heart.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from contracts.taxonomy import POSITIVE_INDEX
 from contracts.verdicts import MODALITIES
 from serving.preprocess.inputs import N_LAYOUT, ModelInputs
-from serving.student import FRAMES, Student
+from serving.student import FRAMES, Student, log_probabilities
 
 FEEDBACK = MODALITIES.index("feedback")
 TEXTS = slice(1, 4)
@@ -24,13 +24,16 @@ TEXTS = slice(1, 4)
 
 @dataclass(frozen=True, slots=True)
 class FusionSettings:
-    """How the fused part is trained; `drop` is the chance that a whole modality is hidden from a case."""
+    """How the fused part is trained; `drop` is the chance that a whole modality is hidden from a case,
+    `frames_per_step` how many frames, chosen anew each step, a video is shown by.
+    """
 
     epochs: int = 14
     batch: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     drop: float = 0.1
+    frames_per_step: int = 4
     binary_weight: float = 0.5
 
 
@@ -46,8 +49,8 @@ def moderation_loss(logits_B_K: Tensor, labels_B: Tensor, *, binary_weight: floa
 def fit_fusion(
     student: Student,
     inputs: ModelInputs,
-    wide_N_K: npt.NDArray[np.float32],
-    text_N_T: npt.NDArray[np.float32],
+    words_N_K: npt.NDArray[np.float32],
+    topics_N_T: npt.NDArray[np.float32],
     labels_N: npt.NDArray[np.int64],
     rows: npt.NDArray[np.int64],
     *,
@@ -67,27 +70,29 @@ def fit_fusion(
     optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     steps = settings.epochs * (len(rows) // settings.batch + 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, total_steps=steps)
+    speechless = log_probabilities(student.text.bias[None])[0]
     student.train()
     for epoch in range(settings.epochs):
         losses = []
         for unsorted in np.array_split(rng.permutation(rows), len(rows) // settings.batch + 1):
             chunk = np.sort(unsorted)
-            frames = torch.from_numpy(inputs.frames[chunk])
+            some = np.sort(rng.permutation(inputs.frames.shape[1])[: settings.frames_per_step])
+            frames = torch.from_numpy(inputs.frames[chunk][:, some])
             if rng.random() < 0.5:
                 frames = frames.flip(dims=(3,))
             present = torch.from_numpy(inputs.present[chunk]).clone()
             signals = torch.from_numpy(inputs.signals[chunk]).clone()
-            wide = torch.from_numpy(wide_N_K[chunk]).clone()
-            text = torch.from_numpy(text_N_T[chunk]).clone()
+            words = torch.from_numpy(words_N_K[chunk]).clone()
+            topics = torch.from_numpy(topics_N_T[chunk]).clone()
             hide = torch.from_numpy(rng.random((len(chunk), 3)) < settings.drop)
             present[hide[:, 0], FRAMES] = 0
             present[hide[:, 1], TEXTS] = 0
-            wide[hide[:, 1]] = student.text.bias
-            text[hide[:, 1]] = 0
+            words[hide[:, 1]] = speechless
+            topics[hide[:, 1]] = 0
             present[hide[:, 2], FEEDBACK] = 0
             signals[hide[:, 2], N_LAYOUT:] = 0
             picture = student.picture(frames, present)
-            logits, _ = student.fuse(wide, text, picture, signals, present)
+            logits, _ = student.fuse(words, topics, picture, signals, present)
             loss = moderation_loss(logits, torch.from_numpy(labels_N[chunk]), binary_weight=settings.binary_weight)
             optimiser.zero_grad()
             loss.backward()

@@ -29,6 +29,7 @@ from policy.text_fit import TextFit, TextSettings, fit_text
 from serving.casebook import Blend, Casebook, search, write_casebook
 from serving.preprocess.batch import preprocess
 from serving.preprocess.inputs import ModelInputs
+from serving.preprocess.topics import topic_table
 from serving.releases import CASEBOOK, PRECEDENTS, STUDENT
 from serving.student import FRAMES, Student, StudentShape
 
@@ -75,12 +76,16 @@ def train(
     inputs = preprocess([case.upload for case in cases], [item.frames for item in evidence], settings.inputs)
     labels = np.array([case.category.position for case in cases], np.int64)
     tick(f"text tower on {len(cases)} cases")
-    text = fit_text(inputs, labels, buckets=settings.inputs.text_buckets, settings=settings.text, seed=seed)
+    buckets = settings.inputs.text_buckets
+    topics_V_T = topic_table(buckets)
+    text = fit_text(inputs, labels, topics_V_T, buckets=buckets, settings=settings.text, seed=seed)
     with_frames = int(inputs.present[:, FRAMES].sum())
     fused = settings.fused if settings.fused is not None else with_frames >= settings.fewest_cases_to_fuse
-    student = Student(StudentShape(settings.inputs.text_buckets, text_dim=text.embedding_N_T.shape[1], fused=fused))
-    student.text.table.copy_(torch.from_numpy(text.table))
-    student.text.bias.copy_(torch.from_numpy(text.bias_16))
+    student = Student(
+        StudentShape(buckets, n_topics=topics_V_T.shape[1], n_projected=settings.text.n_projected, fused=fused)
+    )
+    for name in ("table", "heads", "bias"):
+        getattr(student.text, name).copy_(torch.from_numpy(getattr(text, name)))
     judged = np.arange(len(cases))
     if fused:
         held_out = _stratified(labels, settings.held_out_share, rng)
@@ -89,8 +94,8 @@ def train(
         fit_fusion(
             student,
             inputs,
-            text.out_of_sample_N_16,
-            text.embedding_N_T,
+            text.out_of_sample,
+            text.topics,
             labels,
             taught,
             settings=settings.fusion,
@@ -224,17 +229,19 @@ def _out_of_sample(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Uncalibrated logits [N, 16] and embeddings [N, D] as a new video would get them: from unseen wide logits."""
     if not student.shape.fused:
-        return text.out_of_sample_N_16, student.embed(torch.from_numpy(text.embedding_N_T), None).numpy()
+        return text.out_of_sample, student.embed(torch.from_numpy(text.embedding), None).numpy()
     parts = []
     with torch.inference_mode():
         for start in range(0, len(inputs), batch):
             rows = slice(start, start + batch)
-            wide, projected = (torch.from_numpy(a[rows]) for a in (text.out_of_sample_N_16, text.embedding_N_T))
+            words, topics, embedding = (
+                torch.from_numpy(a[rows]) for a in (text.out_of_sample, text.topics, text.embedding)
+            )
             present = torch.from_numpy(inputs.present[rows])
             picture = student.eval().picture(torch.from_numpy(inputs.frames[rows]), present)
             signals = torch.from_numpy(inputs.signals[rows])
-            logits, hidden = student.fuse(wide, projected, picture, signals, present)
-            parts.append((logits.numpy(), student.embed(projected, hidden).numpy()))
+            logits, hidden = student.fuse(words, topics, picture, signals, present)
+            parts.append((logits.numpy(), student.embed(embedding, hidden).numpy()))
     logits_N_16, embeddings_N_D = (np.concatenate(column) for column in zip(*parts, strict=True))
     return logits_N_16, embeddings_N_D
 

@@ -9,10 +9,10 @@ import torch
 
 from contracts.taxonomy import N_CATEGORIES
 from contracts.verdicts import MODALITIES
-from policy.text_fit import inverse_document_frequency, tfidf
+from policy.text_fit import TextSettings, fit_text, inverse_document_frequency
 from serving.export import INPUTS, OUTPUTS, export_student
 from serving.preprocess.inputs import SIGNALS, ModelInputs
-from serving.student import Student, StudentShape
+from serving.student import Student, StudentShape, log_probabilities
 
 BUCKETS = 1_024
 EVERYTHING = np.ones(len(MODALITIES), np.uint8)
@@ -31,9 +31,10 @@ def random_inputs(n: int, *, frames: int = 3, px: int = 32, length: int = 40, se
 
 def random_student(*, fused: bool, seed: int = 0) -> Student:
     torch.manual_seed(seed)
-    student = Student(StudentShape(BUCKETS, text_dim=8, picture_dim=8, hidden_dim=16, fused=fused))
+    student = Student(StudentShape(BUCKETS, n_topics=6, n_projected=4, picture_dim=8, hidden_dim=16, fused=fused))
     student.text.table.normal_()
     student.text.table[:, 0].uniform_(1.0, 3.0)
+    student.text.heads.normal_()
     student.class_bias.normal_()
     return student.eval()
 
@@ -116,20 +117,50 @@ def test_padding_the_text_changes_nothing() -> None:
     assert run(student, wider)[0] == pytest.approx(run(student, inputs)[0], abs=1e-6)
 
 
-def test_the_sparse_tfidf_of_training_is_the_towers_own() -> None:
-    inputs = masked(random_inputs(6), asr=0)
+def test_the_tower_gives_what_training_was_told_it_would() -> None:
+    rng = np.random.default_rng(3)
+    inputs = masked(random_inputs(60), asr=0)
     # each n-gram once a document, as preprocessing gives it
-    inputs = ModelInputs(
-        **{**inputs.tensors(), "ngram_ids": np.argsort(inputs.ngram_ids, axis=1).astype(np.int32) * 70}
-    )
-    idf = inverse_document_frequency(inputs, buckets=BUCKETS)
+    ids = np.argsort(rng.random((60, 300)), axis=1)[:, :40].astype(np.int32) * 10
+    inputs = ModelInputs(**{**inputs.tensors(), "ngram_ids": ids})
+    labels = rng.integers(0, N_CATEGORIES, 60)
+    topics = (rng.random((3 * BUCKETS, 6)) < 0.1).astype(np.float32)
+    settings = TextSettings(n_projected=4)
+    fit = fit_text(inputs, labels, topics, buckets=BUCKETS, settings=settings, seed=0)
     student = random_student(fused=False)
-    student.text.table[:, 0] = torch.from_numpy(idf)
-    wide, text = student.text(
+    for name in ("table", "heads", "bias"):
+        getattr(student.text, name).copy_(torch.from_numpy(getattr(fit, name)))
+    words, found, embedding = student.text(
         *(torch.from_numpy(inputs.tensors()[k]) for k in ("ngram_ids", "ngram_counts", "present"))
     )
-    both = tfidf(inputs, idf, buckets=BUCKETS) @ student.text.table[:, 1:].numpy()
-    assert torch.cat([wide, text], dim=1).numpy() == pytest.approx(both, abs=1e-4)
+    assert found.numpy() == pytest.approx(fit.topics, abs=1e-4)
+    assert embedding.numpy() == pytest.approx(fit.embedding, abs=1e-4)
+    assert np.exp(words.numpy()).sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5)
+    # in sample, 60 cases in 300 dimensions are learned by heart; out of sample they are noise
+    assert (words.numpy().argmax(axis=1) == labels).mean() > 0.9
+    assert (fit.out_of_sample.argmax(axis=1) == labels).mean() < 0.5
+
+
+def test_the_span_of_the_cases_holds_the_same_optimum_as_all_dimensions() -> None:
+    rng = np.random.default_rng(1)
+    inputs = random_inputs(80, length=30)
+    topics = (rng.random((3 * BUCKETS, 6)) < 0.1).astype(np.float32)
+    labels = rng.integers(13, N_CATEGORIES, 80)
+    fits = [
+        fit_text(
+            inputs, labels, topics, buckets=BUCKETS, settings=TextSettings(n_projected=4, dense_up_to=limit), seed=0
+        )
+        for limit in (0, 1_000)
+    ]
+    assert np.exp(fits[0].out_of_sample) == pytest.approx(np.exp(fits[1].out_of_sample), abs=0.01)
+
+
+def test_log_probabilities_are_the_product_of_violative_and_which() -> None:
+    z = torch.zeros(1, N_CATEGORIES)
+    z[0, -1] = -np.log(3.0)  # p(positive) = 1/4, the rest evenly over 15
+    found = np.exp(log_probabilities(z).numpy())[0]
+    assert found[-1] == pytest.approx(0.25)
+    assert found[:-1] == pytest.approx(np.full(15, 0.05))
 
 
 def test_idf_is_one_for_what_every_document_has() -> None:
@@ -143,4 +174,4 @@ def test_idf_is_one_for_what_every_document_has() -> None:
     idf = inverse_document_frequency(inputs, buckets=BUCKETS)
     assert idf[5] == pytest.approx(1.0)  # log(4 / 4) + 1
     assert idf[9] == pytest.approx(np.log(2.0) + 1)  # log(4 / 2) + 1
-    assert idf[0] == pytest.approx(np.log(4.0) + 1)  # in no document: padding does not count
+    assert idf[0] == 0.0  # in no document: padding does not count
