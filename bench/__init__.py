@@ -1,0 +1,1 @@
+"""Benchmarks: each prints a table and gives its figures as JSON; ratios are of one run."""

@@ -1,0 +1,52 @@
+"""`python -m bench [NAME...]`: run the benchmarks in order, print their tables, keep their figures as JSON."""
+
+import importlib
+import json
+import os
+import platform
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+BENCHES = {
+    "scoring": "ONNX Runtime in a tight loop, in-process scorer, Triton client, by batch size",
+    "casebook": "exact search over 10 k, 100 k and 1 M precedents, publish-to-serving time",
+    "lookups": "lookups of 200 candidates, idle and beside a writer; guarded writes",
+    "whole_path": "upload to readable feature beside the same work in a tight loop, text-only and with media",
+    "quality": "accuracy and calibration on simulated uploads of an unseen seed, and ablations",
+}
+OUT = Path(".state/bench")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("names", nargs=-1, type=click.Choice(list(BENCHES)))
+def bench(names: tuple[str, ...]) -> None:
+    """Run the benchmarks NAMES, or all of them; figures go to .state/bench/NAME.json.
+
+    \b
+    Example:
+      python -m bench scoring lookups
+    """
+    OUT.mkdir(parents=True, exist_ok=True)
+    for name in names or BENCHES:
+        click.echo(f"\n== {name}: {BENCHES[name]}")
+        started = time.perf_counter()
+        figures = importlib.import_module(f"bench.{name}").measure()
+        record = {
+            "bench": name,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "cores": os.cpu_count(),
+            "machine": platform.machine(),
+            "python": platform.python_version(),
+            "took_s": round(time.perf_counter() - started, 1),
+            "figures": figures,
+        }
+        (OUT / f"{name}.json").write_text(json.dumps(record, indent=2, default=float) + "\n", encoding="utf-8")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    bench()
