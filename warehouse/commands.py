@@ -25,9 +25,10 @@ def _given_address() -> WarehouseAddress | None:
 @click.option("--path", type=click.Path(path_type=Path, file_okay=False), default=_DEFAULT_PATH, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Interface to listen on.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="0 takes a free one.")
+@click.option("--max-body-mb", type=click.IntRange(1), default=256, show_default=True, help="Largest request body.")
 @click.pass_context
-def warehouse(context: click.Context, path: Path, host: str, port: int) -> None:
-    r"""Own an embedded warehouse in the foreground: ClickHouse over HTTP, kept in a folder.
+def warehouse(context: click.Context, path: Path, host: str, port: int, max_body_mb: int) -> None:
+    """Own an embedded warehouse in the foreground: ClickHouse over HTTP, kept in a folder.
 
     User, password and database are those of PRECEDENT_WAREHOUSE; without it a password is made, and written in the
     line that says the warehouse is ready.
@@ -38,6 +39,7 @@ def warehouse(context: click.Context, path: Path, host: str, port: int) -> None:
     """
     if context.invoked_subcommand is not None:
         return
+    from warehouse.owner.app import Limits
     from warehouse.owner.requests import Credentials
     from warehouse.owner.serve import OwnerConfig, serve
 
@@ -59,12 +61,13 @@ def warehouse(context: click.Context, path: Path, host: str, port: int) -> None:
         }
         click.echo(json.dumps(ready))
 
-    serve(OwnerConfig(path, Credentials(user, password), host, port, database), announce)
+    limits = Limits(body_bytes=max_body_mb << 20)
+    serve(OwnerConfig(path, Credentials(user, password), host, port, database, limits), announce)
 
 
 @warehouse.command()
 def migrate() -> None:
-    r"""Create the database and tables of PRECEDENT_WAREHOUSE, or bring them up to date; safe to run again.
+    """Create the database and tables of PRECEDENT_WAREHOUSE, or bring them up to date; safe to run again.
 
     \b
     Example:

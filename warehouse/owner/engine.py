@@ -245,7 +245,7 @@ def _claim(folder: Path) -> IO[str]:
     """Take the folder's lock, held as long as the returned file is open."""
     lock_path = folder / "owner.lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock_file = lock_path.open("a+", encoding="ascii")
     except OSError as error:
         raise BadInputError(f"{folder}: {error.strerror}, must be a folder that can be written") from error

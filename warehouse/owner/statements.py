@@ -28,7 +28,7 @@ _ROWS = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPL
 _READS = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "FROM"})
 _STREAMS = frozenset({"SELECT", "WITH", "FROM"})
 _NOT_DATA = frozenset({"SELECT", "WITH", "FROM", "WATCH"})
-_BEFORE_NAMES = frozenset({"INTO", "TABLE", "FUNCTION", "."})
+_BEFORE_NAMES = frozenset({"INTO", "TABLE", "FUNCTION", "AS", "."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,13 @@ def _read_query(keyword: str, raw: bytes, marks: Iterator[_Mark]) -> Statement:
     for mark in marks:
         if mark.ends:
             end = min(end, mark.start)
+        elif (before, mark.word) == ("INTO", "OUTFILE") or (keyword, mark.word) == ("INSERT SELECT", "INFILE"):
+            raise refuse(Code.NOT_IMPLEMENTED, f"{mark.word} names a file of the server, send the data instead")
         elif mark.word and not mark.depth and not mark.is_name:
-            if mark.word == "INFILE" or (mark.word == "OUTFILE" and before == "INTO"):
-                raise refuse(Code.NOT_IMPLEMENTED, f"{mark.word} names a file of the server, send the data instead")
-            if before == "FORMAT":
-                asked = mark
-            elif mark.word == "FORMAT":
+            if mark.word == "FORMAT":
                 start, asked = mark.start, None
+            elif before == "FORMAT":
+                asked = mark
         before = mark.word
     if keyword not in _ROWS or start is None or asked is None or not _is_last(raw[asked.end : end]):
         return Statement(keyword, _text(raw[:end]), None)
