@@ -13,7 +13,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +96,7 @@ def start_part(
             text=True,
             env={**os.environ, **(env or {})},
             start_new_session=True,
-            preexec_fn=_end_with_parent(os.getpid()),
+            preexec_fn=end_with_parent(os.getpid()),
         )
     part = Part(name, process, {}, log)
     try:
@@ -135,7 +135,9 @@ def _forward(stream: IO[str], lines: "queue.SimpleQueue[str]") -> None:
     lines.put("")
 
 
-def _end_with_parent(parent: int) -> Any:
+def end_with_parent(parent: int) -> Callable[[], None]:
+    """What a child runs before its command (`preexec_fn`), so that it ends when `parent` has ended."""
+
     def in_child() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it ended before we could ask
