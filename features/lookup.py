@@ -129,47 +129,39 @@ class ViewerFeatures:
 
 def lookup(store: OpenStore, video_ids: Sequence[str], now: datetime) -> VideoFeatures:
     """Toxicity features of N videos at `now`; raises `DependencyError` when the online store cannot be read."""
-    n = len(video_ids)
-    state = np.zeros(n, np.int8)
-    probabilities = np.full((n, N_CATEGORIES), np.nan, np.float32)
-    toxicity = np.full(n, np.nan, np.float32)
-    decision = np.full(n, -1, np.int8)
-    category = np.full(n, -1, np.int8)
-    release_version = np.zeros(n, np.int64)
-    casebook_version = np.zeros(n, np.int64)
-    scored_s = np.full(n, np.nan)
-    expires_s = np.full(n, np.nan)
-    occurred_us = np.zeros(n, np.int64)
-    for i, (occurred_at, row) in enumerate(_read(store, VIDEO_TOXICITY, video_ids)):
-        if row is None:
-            continue
-        ours = row["taxonomy_version"].string_val == TAXONOMY_VERSION
-        expires = row["expires_at"].unix_timestamp_val
-        state[i] = Freshness.FRESH if ours and expires > now.timestamp() else Freshness.EXPIRED
+    read = _read(store, VIDEO_TOXICITY, video_ids)
+    known = [i for i, (_, row) in enumerate(read) if row is not None]
+    rows = [read[i][1] for i in known]
+    now_s = now.timestamp()
+
+    # One list per column, one assignment per column: an assignment per value would take longer than the reading.
+    def column(kind: type[np.generic], unknown: float, values: list[Any]) -> npt.NDArray[Any]:
+        filled = np.full(len(video_ids), unknown, kind)
+        filled[known] = values
+        return filled
+
+    expires_s = column(np.float64, np.nan, [row["expires_at"].unix_timestamp_val for row in rows])
+    scored_s = column(np.float64, np.nan, [row["scored_at"].unix_timestamp_val for row in rows])
+    ours = column(np.bool_, False, [row["taxonomy_version"].string_val == TAXONOMY_VERSION for row in rows])
+    state = column(np.int8, Freshness.UNKNOWN, [Freshness.EXPIRED] * len(rows))
+    state[ours & (expires_s > now_s)] = Freshness.FRESH
+    probabilities = np.full((len(video_ids), N_CATEGORIES), np.nan, np.float32)
+    for i, row in zip(known, rows, strict=True):
         given = row["probabilities"].float_list_val.val
         if len(given) == N_CATEGORIES:
             probabilities[i] = given
-        toxicity[i] = row["toxicity"].float_val
-        decision[i] = _DECISION_CODES.get(row["decision"].string_val, -1)
-        category[i] = _CATEGORY_CODES.get(row["category"].string_val, -1)
-        release_version[i] = row["release_version"].int64_val
-        casebook_version[i] = row["casebook_version"].int64_val
-        scored_s[i] = row["scored_at"].unix_timestamp_val
-        expires_s[i] = expires
-        occurred_us[i] = microseconds(occurred_at)
-    now_s = now.timestamp()
     return VideoFeatures(
         video_ids=tuple(video_ids),
         state_N=state,
         probabilities_N_16=probabilities,
-        toxicity_N=toxicity,
-        decision_N=decision,
-        category_N=category,
-        release_version_N=release_version,
-        casebook_version_N=casebook_version,
+        toxicity_N=column(np.float32, np.nan, [row["toxicity"].float_val for row in rows]),
+        decision_N=column(np.int8, -1, [_DECISION_CODES.get(row["decision"].string_val, -1) for row in rows]),
+        category_N=column(np.int8, -1, [_CATEGORY_CODES.get(row["category"].string_val, -1) for row in rows]),
+        release_version_N=column(np.int64, 0, [row["release_version"].int64_val for row in rows]),
+        casebook_version_N=column(np.int64, 0, [row["casebook_version"].int64_val for row in rows]),
         age_s_N=now_s - scored_s,
         expires_in_s_N=expires_s - now_s,
-        occurred_us_N=occurred_us,
+        occurred_us_N=column(np.int64, 0, [microseconds(read[i][0]) for i in known]),
     )
 
 

@@ -92,7 +92,9 @@ class GuardedSqliteOnlineStore(OnlineStore):
         version = config.entity_key_serialization_version
         keys = [serialize_entity_key(key, entity_key_serialization_version=version) for key in entity_keys]
         found = self._open(config).select(self._table(config, table), keys)
-        wanted = None if requested_features is None else set(requested_features)
+        missing = {
+            names: tuple(set(requested_features or ()) - set(names)) for names in {row.names for row in found.values()}
+        }
         read: list[Read] = []
         for key in keys:
             row = found.get(key)
@@ -100,8 +102,8 @@ class GuardedSqliteOnlineStore(OnlineStore):
                 read.append((None, None))
                 continue
             values = dict(zip(row.names, RepeatedValue.FromString(row.values).val, strict=True))
-            if wanted is not None and not wanted <= values.keys():
-                values |= {name: Value() for name in wanted - values.keys()}
+            for name in missing[row.names]:
+                values[name] = Value()
             read.append((_EPOCH + timedelta(microseconds=row.event_us), values))
         return read
 
