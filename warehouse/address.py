@@ -1,11 +1,13 @@
 """Read a warehouse's address, connect a client to it: embedded process and ClickHouse server alike."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from contracts.errors import BadInputError, DependencyError
+from contracts.errors import BadInputError, CheckFailedError, DependencyError
 
 DEFAULT_DATABASE = "precedent"
 _DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -13,6 +15,8 @@ _FORM = "http://user:password@host:port/database"
 # ClickHouse: UNKNOWN_DATABASE, and what a wrong user or password gives.
 _UNKNOWN_DATABASE = 81
 _REFUSED_USER = frozenset({192, 193, 194, 516})
+# Out of time, connections, memory or parts, read-only or cancelled for now: the same question may be answered later.
+_BUSY = frozenset({159, 202, 209, 210, 236, 241, 242, 252, 394, 999})
 
 Client = Any
 """A `clickhouse_connect` client; the rooms' functions name the few methods that they call as Protocols."""
@@ -83,16 +87,37 @@ def _without_password(parts: SplitResult) -> str:
     return parts._replace(netloc=f"{name}:***@{host}" if ":" in user else parts.netloc).geturl()
 
 
-def connect(address: WarehouseAddress, *, database: str | None = None, timeout_s: float = 30.0) -> Client:
-    """A client of `address` that several threads may share.
+@contextmanager
+def asking(what: str) -> Iterator[None]:
+    """Turn a client's errors into ours, saying `what` was asked of the warehouse.
 
-    Raises `DependencyError` when nobody answers, `BadInputError` when the credentials are refused or the database
-    does not exist. `database` replaces the address's own.
+    `DependencyError` when it does not answer or cannot answer now, `BadInputError` when it refuses user or database,
+    `CheckFailedError` for what it refuses for other reasons.
     """
-    import clickhouse_connect
     from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
     try:
+        yield
+    except OperationalError as error:
+        raise DependencyError(f"{what}: the warehouse does not answer: {first_line(error)}") from error
+    except ClickHouseError as error:
+        if error.code in _REFUSED_USER:
+            raise BadInputError(f"{what}: the warehouse refuses this user or password") from error
+        if error.code == _UNKNOWN_DATABASE:
+            raise BadInputError(f"{what}: no such database, run `precedent warehouse migrate`") from error
+        if error.code in _BUSY:
+            raise DependencyError(f"{what}: {first_line(error)}") from error
+        raise CheckFailedError(f"{what}: {first_line(error)}") from error
+
+
+def connect(address: WarehouseAddress, *, database: str | None = None, timeout_s: float = 30.0) -> Client:
+    """A client of `address` that several threads may share; `database` replaces the address's own.
+
+    Raises as `asking` does.
+    """
+    import clickhouse_connect
+
+    with asking(str(address)):
         return clickhouse_connect.get_client(
             host=address.host,
             port=address.port,
@@ -105,14 +130,6 @@ def connect(address: WarehouseAddress, *, database: str | None = None, timeout_s
             # Requests of one session exclude each other; none of ours needs what a session keeps.
             autogenerate_session_id=False,
         )
-    except OperationalError as error:
-        raise DependencyError(f"{address}: the warehouse does not answer: {first_line(error)}") from error
-    except ClickHouseError as error:
-        if error.code in _REFUSED_USER:
-            raise BadInputError(f"{address}: the warehouse refuses this user or password") from error
-        if error.code == _UNKNOWN_DATABASE:
-            raise BadInputError(f"{address}: no such database, run `precedent warehouse migrate`") from error
-        raise DependencyError(f"{address}: {first_line(error)}") from error
 
 
 def first_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from contracts.errors import BadInputError
-from warehouse.address import WarehouseAddress, connect
+from warehouse.address import WarehouseAddress, asking, connect
 
 FOLDER = Path(__file__).parent / "migrations"
 _NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
@@ -21,6 +21,11 @@ CREATE TABLE IF NOT EXISTS migrations
     version UInt32, name String, digest String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree(applied_at) ORDER BY version
+"""
+
+
+_APPLIED = """
+INSERT INTO migrations (version, name, digest) SELECT {version:UInt32}, {name:String}, {digest:String}
 """
 
 
@@ -62,16 +67,19 @@ def migrate(address: WarehouseAddress, migrations: Sequence[Migration] | None = 
     """Create the address's database if need be and apply what is new; returns what was applied.
 
     Raises `BadInputError` when a migration was changed after it was applied, or the warehouse is ahead of this
-    version of the code; `DependencyError` when it does not answer.
+    version of the code; `CheckFailedError` when it refuses one; `DependencyError` when it does not answer.
     """
-    connect(address, database="default").command(f"CREATE DATABASE IF NOT EXISTS `{address.database}`")
+    server = connect(address, database="default")
+    with asking(f"{address}: creating the database"):
+        server.command(f"CREATE DATABASE IF NOT EXISTS `{address.database}`")
     return apply(connect(address), read_migrations() if migrations is None else migrations, place=str(address))
 
 
 def apply(client: Commands, migrations: Sequence[Migration], *, place: str) -> tuple[Migration, ...]:
     """Apply what is new of `migrations`, in order; see `migrate`."""
-    client.command(_RECORD)
-    rows = client.query("SELECT version, name, digest FROM migrations FINAL ORDER BY version").result_rows
+    with asking(f"{place}: reading its migrations"):
+        client.command(_RECORD)
+        rows = client.query("SELECT version, name, digest FROM migrations FINAL ORDER BY version").result_rows
     known = {migration.version: migration for migration in migrations}
     for version, name, digest in rows:
         if version not in known:
@@ -82,10 +90,10 @@ def apply(client: Commands, migrations: Sequence[Migration], *, place: str) -> t
     applied = {version for version, _, _ in rows}
     new = tuple(migration for migration in migrations if migration.version not in applied)
     for migration in new:
-        for statement in migration.statements:
-            client.command(statement)
-        client.command(
-            "INSERT INTO migrations (version, name, digest) VALUES ({version:UInt32}, {name:String}, {digest:String})",
-            parameters={"version": migration.version, "name": migration.name, "digest": migration.digest},
-        )
+        with asking(f"{place}: {migration.version:04}_{migration.name}"):
+            for statement in migration.statements:
+                client.command(statement)
+            client.command(
+                _APPLIED, parameters={"version": migration.version, "name": migration.name, "digest": migration.digest}
+            )
     return new

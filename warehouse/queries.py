@@ -1,6 +1,7 @@
 """Ask the warehouse about its verdicts: each function is one statement and returns a typed result.
 
-Every count is of events, not of rows: replayed events count once.
+Every count is of events, not of rows: replayed events count once. All raise `DependencyError` when the warehouse
+does not answer.
 """
 
 from collections.abc import Collection
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from contracts.taxonomy import Category
 from contracts.verdicts import Decision
+from warehouse.address import asking
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -39,10 +41,15 @@ class LatencyQuantiles(NamedTuple):
     max_ms: float
 
 
+def _ask(client: Queries, sql: str, parameters: dict[str, Any] | None = None, **options: Any) -> list[tuple[Any, ...]]:
+    with asking("a question about verdicts"):
+        return list(client.query(sql, parameters, **options).result_rows)
+
+
 def count_verdicts(client: Queries, *, since: datetime = _EPOCH) -> int:
     """How many events have a verdict that was scored at `since` or later."""
     sql = "SELECT count() FROM verdicts FINAL WHERE scored_at >= {since:DateTime64(6, 'UTC')}"
-    return int(client.query(sql, {"since": since}).result_rows[0][0])
+    return int(_ask(client, sql, {"since": since})[0][0])
 
 
 def verdict_counts_by_decision(client: Queries, *, since: datetime = _EPOCH) -> tuple[DecisionCount, ...]:
@@ -62,7 +69,7 @@ def _counts(client: Queries, column: str, since: datetime) -> dict[str, int]:
         SELECT {column}, count() FROM verdicts FINAL
         WHERE scored_at >= {{since:DateTime64(6, 'UTC')}} GROUP BY {column}
     """
-    return dict(client.query(sql, {"since": since}).result_rows)
+    return dict(_ask(client, sql, {"since": since}))
 
 
 def event_ids_present(client: Queries, event_ids: Collection[str]) -> set[str]:
@@ -74,7 +81,7 @@ def event_ids_present(client: Queries, event_ids: Collection[str]) -> set[str]:
     lines = "".join(f"{_escaped(event_id)}\n" for event_id in event_ids).encode()
     wanted = ExternalData(file_name="wanted.tsv", data=lines, fmt="TabSeparated", structure=["event_id String"])
     sql = "SELECT DISTINCT event_id FROM verdicts WHERE event_id IN (SELECT event_id FROM wanted)"
-    return {row[0] for row in client.query(sql, external_data=wanted).result_rows}
+    return {row[0] for row in _ask(client, sql, external_data=wanted)}
 
 
 def _escaped(text: str) -> str:
@@ -87,5 +94,5 @@ def latency_quantiles(client: Queries, *, since: datetime = _EPOCH) -> LatencyQu
         SELECT count(), quantilesExactInclusive(0.5, 0.9, 0.99)(since_upload_ms), max(since_upload_ms)
         FROM verdicts FINAL WHERE scored_at >= {since:DateTime64(6, 'UTC')}
     """
-    verdicts, (p50, p90, p99), longest = client.query(sql, {"since": since}).result_rows[0]
+    verdicts, (p50, p90, p99), longest = _ask(client, sql, {"since": since})[0]
     return LatencyQuantiles(verdicts, p50, p90, p99, longest if verdicts else float("nan"))

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from contracts.errors import DependencyError
+from contracts.errors import DependencyError, PrecedentError
 from contracts.taxonomy import N_CATEGORIES
 from contracts.verdicts import Verdict
-from warehouse.address import first_line
+from warehouse.address import asking
 
 VERDICTS = "verdicts"
 _TIME = pa.timestamp("us", tz="UTC")
@@ -58,15 +58,13 @@ class VerdictSink:
         """
         if not verdicts:
             return 0
-        from clickhouse_connect.driver.exceptions import ClickHouseError
-
         table = to_arrow(verdicts)
         try:
-            self._client.insert_arrow(VERDICTS, table, settings=_SETTINGS)
-        except (ClickHouseError, OSError) as error:
-            raise DependencyError(
-                f"{len(verdicts)} verdicts did not reach the warehouse: {first_line(error)}"
-            ) from error
+            with asking(f"{len(verdicts)} verdicts"):
+                self._client.insert_arrow(VERDICTS, table, settings=_SETTINGS)
+        except PrecedentError as error:
+            # A verdict is valid by its type: whatever the warehouse has against the batch is to be mended there.
+            raise DependencyError(str(error)) from error
         return len(verdicts)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import BadInputError
+from contracts.errors import BadInputError, CheckFailedError
 from tests.warehouse.owners import Owner
 from warehouse.address import Client, WarehouseAddress, connect
 from warehouse.migrate import FOLDER, Migration, migrate, read_migrations
@@ -21,7 +21,7 @@ def test_a_migration_cut_off_midway_is_simply_run_again(owner: Owner) -> None:
     fresh = replace(owner.address, database="cut_off")
     good = read_migrations()
     broken = good[0]._replace(statements=(*good[0].statements, "SELECT throwIf(1)"))
-    with pytest.raises(Exception, match="throwIf"):
+    with pytest.raises(CheckFailedError, match=r"0001_verdicts: .*throwIf"):
         migrate(fresh, [broken])
     assert migrate(fresh) == good
 

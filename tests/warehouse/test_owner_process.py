@@ -5,12 +5,14 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from contracts.errors import DependencyError
 from tests.warehouse.owners import Owner, running_owner
 from tests.warehouse.samples import verdicts
 from warehouse.address import WarehouseAddress, connect
@@ -22,19 +24,29 @@ from warehouse.sink import VerdictSink
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_acknowledged_batch_survives_kill_9(tmp_path: Path) -> None:
-    with running_owner(tmp_path / "data", tmp_path / "log") as first:
+def test_every_acknowledged_batch_survives_kill_9_and_the_sink_goes_on_by_itself(tmp_path: Path) -> None:
+    given = "http://ana:secret@127.0.0.1:1/moderation"
+    data, log = tmp_path / "data", tmp_path / "log"
+    with running_owner(data, log, PRECEDENT_WAREHOUSE=given) as first:
         migrate(first.address)
-        sink = VerdictSink(connect(first.address))
-        for start in range(0, 320, 32):
-            sink.insert(verdicts(start, start + 32))
-        assert first.stop(signal.SIGKILL) == -signal.SIGKILL
-    with running_owner(tmp_path / "data", tmp_path / "log") as second:
-        client = connect(second.address)
-        wanted = [f"upload-{n}" for n in range(320)]
-        assert event_ids_present(client, wanted) == set(wanted)
-        VerdictSink(client).insert(verdicts(320, 330))
-        assert client.command("SELECT count() FROM verdicts FINAL") == 330
+        client = connect(first.address)
+        sink = VerdictSink(client)
+        acknowledged: set[str] = set()
+        batch = 0
+        with pytest.raises(DependencyError):
+            while batch < 100_000:
+                if batch == 5:
+                    threading.Timer(0.2, first.process.kill).start()
+                events = verdicts(batch * 32, batch * 32 + 32)
+                sink.insert(events)
+                acknowledged |= {event.event_id for event in events}
+                batch += 1
+        first.process.wait(30)
+        assert len(acknowledged) >= 5 * 32
+    with running_owner(data, log, "--port", str(first.address.port), PRECEDENT_WAREHOUSE=given):
+        assert acknowledged <= event_ids_present(client, acknowledged)
+        sink.insert(verdicts(batch * 32, batch * 32 + 32))
+        assert client.command("SELECT count() FROM verdicts FINAL") == batch * 32 + 32
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

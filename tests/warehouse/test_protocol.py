@@ -7,7 +7,7 @@ from typing import Any
 
 import clickhouse_connect
 import numpy as np
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
@@ -128,8 +128,13 @@ def test_a_large_result_is_streamed_in_blocks(client: Client) -> None:
     assert len(sizes) > 5
     with client.query_df_stream("SELECT number, toString(number) FROM numbers(200000)") as frames:
         assert sum(len(frame) for frame in frames) == 200_000
-    with client.query_arrow_stream("SELECT number FROM numbers(200000)") as batches:
-        assert sum(batch.num_rows for batch in batches) == 200_000
+    sql = "SELECT number, toLowCardinality(toString(number % 3)) AS s FROM numbers(200000)"
+    with client.query_arrow_stream(sql, settings={"max_block_size": 10_000, "max_threads": 1}) as batches:
+        tables = list(batches)
+    assert len(tables) > 5
+    assert pa.Table.from_batches(tables).column("number").to_pylist() == list(range(200_000))
+    with client.query_arrow_stream("SELECT 1 AS a WHERE 0") as none:
+        assert sum(batch.num_rows for batch in none) == 0
 
 
 def test_a_stream_may_be_left_half_read(client: Client) -> None:

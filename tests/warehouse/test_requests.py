@@ -65,8 +65,8 @@ def test_get_may_only_read(owner: Owner) -> None:
 
 
 def test_the_format_may_be_asked_for_in_three_ways(owner: Owner) -> None:
-    for url, sql in (({}, "SELECT 1 AS a FORMAT JSONEachRow"), ({"default_format": "JSONEachRow"}, "SELECT 1 AS a")):
-        reply = owner.send(sql.encode(), **url)
+    said = owner.send(b"SELECT 1 AS a FORMAT JSONEachRow")
+    for reply in (said, owner.send(b"SELECT 1 AS a", default_format="JSONEachRow")):
         assert reply.body == b'{"a":1}\n'
         assert reply.headers["x-clickhouse-format"] == "JSONEachRow"
     header = basic(owner.address.user, owner.address.password) | {"X-ClickHouse-Format": "CSV"}

@@ -102,14 +102,14 @@ class Front:
     async def _answer(self, request: Request, query_id: str) -> Response:
         url = dict(request.query_params)
         sent = given_credentials(request.headers, url)
-        if sent is None and request.method == "GET" and not url:
+        if sent is None and request.method != "POST" and not url:
             return await self.ping(request)
         self._credentials.check(*(sent or ("default", "")))
         encoding = request.headers.get("content-encoding", "").strip().lower()
         limit, folder = self._limits.body_bytes, str(self._engine.spool_folder)
         with await receive_body(request.stream(), encoding, limit=limit, folder=folder) as body:
             asked, statement, data = _read(request.headers, url, body, query_id=query_id)
-            if request.method == "GET" and not (statement.reads or statement.changes_session):
+            if request.method != "POST" and not (statement.reads or statement.changes_session):
                 raise refuse(Code.READONLY, "Cannot execute query in readonly mode: method GET implies readonly")
             outcome = await self._run(request, asked, statement, data, query_id)
         headers = self._headers(asked, statement)

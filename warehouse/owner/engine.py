@@ -9,7 +9,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,7 +114,7 @@ class Session:
                 elapsed_s=result.elapsed(),
             )
 
-    def stream(self, sql: str, format: str, params: Mapping[str, str] | None = None) -> Iterator[bytes]:  # noqa: A002
+    def stream(self, sql: str, format: str, params: Mapping[str, str] | None = None) -> Generator[bytes]:  # noqa: A002
         """Yield a query's result block by block; closing the generator cancels the query."""
         with _engine_errors():
             result = self.connection.send_query(sql, format, params=dict(params or {}))
@@ -222,9 +222,15 @@ class Engine:
                 del self._kept[name]
                 kept.close()
 
-    def kill(self, tag: str | None = None) -> None:
-        """Cancel the queries whose `log_comment` is `tag`, or all of them; the caller does not wait for their end."""
-        which = f"Settings['log_comment'] = {quoted(tag)}" if tag else "query NOT ILIKE 'KILL QUERY%'"
+    def kill(self, tag: str) -> None:
+        """Cancel the query whose `log_comment` is `tag`, without waiting for its end."""
+        self._kill(f"Settings['log_comment'] = {quoted(tag)}")
+
+    def kill_reads(self) -> None:
+        """Cancel every query but inserts, which end by themselves."""
+        self._kill("query NOT ILIKE 'KILL%' AND query NOT ILIKE 'INSERT%'")
+
+    def _kill(self, which: str) -> None:
         fresh = self.open()
         try:
             fresh.run(f"KILL QUERY WHERE {which} ASYNC")

@@ -1,7 +1,7 @@
 """Run one request's statement in its session: an answer, or a flow of blocks that is still running."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from warehouse.owner.engine import Answer, Column, Engine, Session, identifier
@@ -10,6 +10,8 @@ from warehouse.owner.statements import Statement
 
 # Formats without a header or a footer: blocks one after another are one longer result.
 _BLOCKWISE = frozenset({"Native", "TabSeparated", "TSV", "TSVRaw", "CSV", "RowBinary", "JSONEachRow"})
+_ARROW_STREAM = "ArrowStream"
+_ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,9 @@ def run(engine: Engine, asked: Asked, statement: Statement, data: Iterator[bytes
         form = statement.format or asked.default_format
         if statement.data_start is not None:
             return _insert(session, asked, statement, form, data)
-        if statement.streams and form in _BLOCKWISE and not asked.whole:
-            others = session.stream(statement.text, form, asked.params)
+        if statement.streams and (form in _BLOCKWISE or form == _ARROW_STREAM) and not asked.whole:
+            blocks = session.stream(statement.text, form, asked.params)
+            others = joined_arrow(blocks) if form == _ARROW_STREAM else blocks
             first = next(others, b"")
             if first:
                 return Flow(first, others, held.pop_all().close)
@@ -65,8 +68,27 @@ def _insert(session: Session, asked: Asked, statement: Statement, form: str, dat
 
 
 def _without_rows(session: Session, asked: Asked, statement: Statement, form: str) -> bytes:
-    """What a server sends for a query without rows: in Native, a block of columns; chDB sends nothing."""
-    return native_header(session.columns_of(statement.text, asked.params)) if form == "Native" else b""
+    """What a server sends for a query without rows, and chDB does not: the columns, where the format has them."""
+    if form == "Native":
+        return native_header(session.columns_of(statement.text, asked.params))
+    if form == _ARROW_STREAM:
+        return session.run(f"SELECT * FROM ({statement.text}\n) LIMIT 0", form, asked.params).payload
+    return b""
+
+
+def joined_arrow(streams: Generator[bytes]) -> Iterator[bytes]:
+    """Join Arrow IPC streams of one schema into one: its schema message once, every batch, the end once.
+
+    An encapsulated message begins with ffffffff and the length of its metadata as int32; a schema has no body.
+    """
+    with closing(streams):
+        schema_bytes = 0
+        for stream in streams:
+            piece = stream.removesuffix(_ARROW_END)[schema_bytes:]
+            schema_bytes = 8 + int.from_bytes(stream[4:8], "little")
+            if piece:
+                yield piece
+        yield _ARROW_END if schema_bytes else b""
 
 
 def native_header(columns: list[Column]) -> bytes:

@@ -42,7 +42,7 @@ class _Server(uvicorn.Server):
             self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._engine.kill()
+        self._engine.kill_reads()
         await super().shutdown(sockets)
 
 
