@@ -1,0 +1,57 @@
+"""Requests in, one ONNX Runtime session's answers out: the `model.py` of Triton's Python backend.
+
+The repository writer copies this file beside each `model.onnx`, so it imports nothing of the project; the
+in-process scorer opens its sessions by the same function. Tensors pass as DLPack, without a copy: the stub
+was built against NumPy 1 and misreads the arrays of NumPy 2.
+"""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+
+def open_session(path: Path, *, threads: int = 1) -> ort.InferenceSession:
+    """Open a model on the CPU with `threads` threads that do not spin.
+
+    The arena stays (without it every large tensor is mapped and unmapped anew, at three times the cost) but
+    keeps no plan per shape; requests come in a few fixed shapes, which bound it.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+class TritonPythonModel:
+    """One model instance: a session, answering request by request, so that shapes stay those of the buckets."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        self.triton = importlib.import_module("triton_python_backend_utils")
+        config = json.loads(args["model_config"])
+        threads = int(config["parameters"]["threads"]["string_value"])
+        folder = Path(args["model_repository"]) / args["model_version"]
+        self.session = open_session(folder / "model.onnx", threads=threads)
+        self.inputs = [tensor["name"] for tensor in config["input"]]
+        self.outputs = [tensor["name"] for tensor in config["output"]]
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Any) -> Any:
+        tensor_of = self.triton.get_input_tensor_by_name
+        tensors = {name: np.from_dlpack(tensor_of(request, name)) for name in self.inputs}
+        try:
+            arrays = self.session.run(self.outputs, tensors)
+        except Exception as error:  # noqa: BLE001  the request's fault or the model's: its sender is told which
+            reason = self.triton.TritonError(str(error), self.triton.TritonError.INVALID_ARG)
+            return self.triton.InferenceResponse(error=reason)
+        from_dlpack = self.triton.Tensor.from_dlpack
+        named = zip(self.outputs, arrays, strict=True)
+        return self.triton.InferenceResponse([from_dlpack(name, array) for name, array in named])
