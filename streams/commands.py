@@ -1,13 +1,18 @@
 """The room's commands, one embedded or online part each, in the foreground."""
 
+import asyncio
 import json
+import logging
+import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
 import click
 
 from contracts.errors import BadInputError
+from features.store import FeaturesConfig
 
 
 def _ready(part: str, address: str, **more: object) -> None:
@@ -30,9 +35,104 @@ def broker(port: int) -> None:
 
     if port:
         raise BadInputError(f"--port == {port}, must be 0: librdkafka's mock cluster cannot be given a port")
-    stop = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
+    stop = _stop_event()
     with embedded_broker() as running:
         _ready("broker", running.address, topics=len(running.topics), partitions=PARTITIONS)
         stop.wait()
+
+
+@click.command()
+@click.option("--releases", type=click.Path(file_okay=False, path_type=Path), default=None, help="PRECEDENT_RELEASES")
+@click.option("--metrics-port", default=0, show_default=True, help="of /metrics and /live on loopback; 0: any free one")
+@click.option("--take", default=256, show_default=True, help="largest batch, in events")
+@click.option("--within-ms", default=10.0, show_default=True, help="longest wait for a batch to fill")
+@click.option("--decoders", default=1, show_default=True, help="processes that decode media")
+@click.option("--session-timeout", default=6.0, show_default=True, help="seconds until a killed worker is out")
+@click.option("--in-process", is_flag=True, help="score by ONNX Runtime in this process, without Triton")
+def worker(
+    releases: Path | None,
+    metrics_port: int,
+    take: int,
+    within_ms: float,
+    decoders: int,
+    session_timeout: float,
+    *,
+    in_process: bool,
+) -> None:
+    r"""Moderate uploads until SIGINT or SIGTERM; start several for more: they share the topic's partitions.
+
+    The ready line is printed when the release pointer's models are ready and the group gave out partitions.
+    PRECEDENT_BROKER, _TRITON, _RELEASES, _MEDIA_ROOTS, _ONLINE_STORE and _FEATURES_WRITER say where things are.
+
+    \b
+    Example:
+      PRECEDENT_BROKER=127.0.0.1:9092 PRECEDENT_TRITON=127.0.0.1:8001 precedent worker --releases .state/releases
+    """
+    from streams.settings import StreamSettings
+    from streams.worker.app import WorkerConfig
+    from streams.worker.assemble import assemble, make_scorer
+    from streams.worker.run import run_worker
+
+    _log_to_stderr()
+    settings = StreamSettings.from_environment(releases=releases)
+    config = WorkerConfig(
+        broker=settings.broker,
+        group=settings.group,
+        take_max=take,
+        take_within_s=within_ms / 1000.0,
+        session_timeout_s=session_timeout,
+    )
+
+    async def run() -> None:
+        scorer = make_scorer(settings.releases, None if in_process else settings.triton)
+        assembly = assemble(
+            scorer,
+            FeaturesConfig.from_environment(os.environ),
+            broker=settings.broker,
+            releases=settings.releases,
+            media_roots=settings.media_folders,
+            decoders=decoders,
+        )
+        await run_worker(config, assembly, metrics_port=metrics_port, ready=lambda address: _ready("worker", address))
+
+    asyncio.run(run())
+
+
+@click.command()
+@click.option("--batch", default=10_000, show_default=True, help="most verdicts in one insert")
+@click.option("--linger-ms", default=500.0, show_default=True, help="longest wait for an insert to fill")
+@click.option("--session-timeout", default=6.0, show_default=True, help="seconds until a killed sink is out")
+def sink(batch: int, linger_ms: float, session_timeout: float) -> None:
+    r"""Copy verdicts from Kafka into the warehouse until SIGINT or SIGTERM.
+
+    Rows are idempotent by event id, and offsets are committed after the insert: nothing is lost, a replay
+    leaves the same rows. PRECEDENT_BROKER and PRECEDENT_WAREHOUSE say where things are.
+
+    \b
+    Example:
+      PRECEDENT_BROKER=127.0.0.1:9092 PRECEDENT_WAREHOUSE=http://u:p@127.0.0.1:8123/precedent precedent sink
+    """
+    from streams.settings import StreamSettings
+    from streams.sink import LateClient, SinkConfig, run_sink
+    from warehouse.address import parse_address
+
+    _log_to_stderr()
+    settings = StreamSettings.from_environment()
+    if not settings.warehouse:
+        raise BadInputError("PRECEDENT_WAREHOUSE is not set, must be http://user:password@host:port/database")
+    config = SinkConfig(settings.broker, batch=batch, linger_s=linger_ms / 1000.0, session_timeout_s=session_timeout)
+    insert = LateClient(parse_address(settings.warehouse)).insert
+    run_sink(config, insert, _stop_event(), ready=lambda: _ready("sink", settings.broker))
+
+
+def _stop_event() -> threading.Event:
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    return stop
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )

@@ -5,35 +5,42 @@ parts, and it ends them in the reverse order of their start. The kernel tells a 
 that started it is gone, however that happened: start parts from a thread that outlives them.
 """
 
-import ctypes
 import json
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from contracts.errors import DependencyError
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
-
-@dataclass(slots=True)
 class Part:
-    """A running part: its process, what its ready line said, and where its messages go."""
+    """A part that was started: its process, where its messages go, and, once it said so, what it is ready as."""
 
-    name: str
-    process: subprocess.Popen[str]
-    ready: Mapping[str, Any]
-    log: Path
+    def __init__(self, name: str, process: subprocess.Popen[str], log: Path, *, ready_within_s: float) -> None:
+        self.name = name
+        self.process = process
+        self.log = log
+        self._ready_until = time.monotonic() + ready_within_s
+        self._ready: Mapping[str, Any] | None = None
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        assert process.stdout is not None
+        threading.Thread(target=_forward, args=(process.stdout, self._lines), daemon=True).start()
+
+    @property
+    def ready(self) -> Mapping[str, Any]:
+        """Its ready line, waited for; raises `DependencyError` with the end of the log when none comes."""
+        if self._ready is None:
+            self._ready = self._ready_line()
+        return self._ready
 
     @property
     def address(self) -> str:
@@ -48,14 +55,17 @@ class Part:
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the part and to the processes that it started."""
-        _signal_group(self.process, number)
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            return
 
     def kill(self) -> None:
         """End it at once, as a crash would, and wait for it."""
         self.signal(signal.SIGKILL)
         self.process.wait()
 
-    def end(self, *, within_s: float = 15.0) -> int:
+    def end(self, *, within_s: float = 20.0) -> int:
         """Ask it to end, kill what does not, and return its exit code; a part that is gone already is fine."""
         if self.running():
             self.process.send_signal(signal.SIGCONT)
@@ -73,6 +83,19 @@ class Part:
         text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
 
+    def _ready_line(self) -> dict[str, Any]:
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, self._ready_until - time.monotonic()))
+            except queue.Empty:
+                raise DependencyError(f"{self.name} was not ready in time; {self.log}:\n{self.complaints()}") from None
+            if not line:
+                code = self.process.wait()
+                raise DependencyError(f"{self.name} ended with code {code}; {self.log}:\n{self.complaints()}")
+            if line.startswith("{"):
+                ready: dict[str, Any] = json.loads(line)
+                return ready
+
 
 def start_part(
     name: str,
@@ -80,51 +103,24 @@ def start_part(
     *,
     log: Path,
     env: Mapping[str, str] | None = None,
-    ready_within_s: float = 60.0,
+    ready_within_s: float = 90.0,
 ) -> Part:
-    """Start a command and wait for its one ready line of JSON on stdout; its stderr is appended to `log`.
+    """Start a command that prints one ready line of JSON on stdout; its stderr is appended to `log`.
 
-    Raises `DependencyError` with the end of the log when it ends or stays silent.
+    Returns at once: reading `ready` or `address` waits for the line, so that parts can start side by side.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as messages:
         process = subprocess.Popen(
-            command,
+            [*end_with_parent(), *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=messages,
             text=True,
             env={**os.environ, **(env or {})},
             start_new_session=True,
-            preexec_fn=end_with_parent(os.getpid()),
         )
-    part = Part(name, process, {}, log)
-    try:
-        part.ready = _ready_line(part, ready_within_s)
-    except BaseException:
-        part.end(within_s=2.0)
-        raise
-    return part
-
-
-def _ready_line(part: Part, within_s: float) -> dict[str, Any]:
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    assert part.process.stdout is not None
-    threading.Thread(target=_forward, args=(part.process.stdout, lines), daemon=True).start()
-    until = time.monotonic() + within_s
-    while True:
-        try:
-            line = lines.get(timeout=max(0.0, until - time.monotonic()))
-        except queue.Empty:
-            raise DependencyError(
-                f"{part.name} was not ready within {within_s:g} s; {part.log}:\n{part.complaints()}"
-            ) from None
-        if not line:
-            code = part.process.wait()
-            raise DependencyError(f"{part.name} ended with exit code {code}; {part.log}:\n{part.complaints()}")
-        if line.startswith("{"):
-            ready: dict[str, Any] = json.loads(line)
-            return ready
+    return Part(name, process, log, ready_within_s=ready_within_s)
 
 
 def _forward(stream: IO[str], lines: "queue.SimpleQueue[str]") -> None:
@@ -135,22 +131,13 @@ def _forward(stream: IO[str], lines: "queue.SimpleQueue[str]") -> None:
     lines.put("")
 
 
-def end_with_parent(parent: int) -> Callable[[], None]:
-    """What a child runs before its command (`preexec_fn`), so that it ends when `parent` has ended."""
+def end_with_parent() -> tuple[str, ...]:
+    """What to put before a command so that the kernel ends it when the thread that started it is gone.
 
-    def in_child() -> None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it ended before we could ask
-            os._exit(1)
-
-    return in_child
-
-
-def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
-        return
+    `setpriv` is part of util-linux, which every Debian has; without it a killed parent leaves its parts running.
+    """
+    setpriv = shutil.which("setpriv")
+    return (setpriv, "--pdeathsig", "TERM") if setpriv else ()
 
 
 class Parts:

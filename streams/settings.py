@@ -1,20 +1,39 @@
 """The environment in, one frozen settings model out; every address has the prefix PRECEDENT_."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contracts.errors import BadInputError, first_reason
 
 
 class StreamSettings(BaseSettings):
-    """Where the outside parts are. Command-line options win over the environment."""
+    """Where the streams find the other parts; features have a config of their own (`features.store`).
+
+    broker: bootstrap servers, comma-separated HOST:PORT.     triton: HOST:PORT of its gRPC endpoint.
+    warehouse: http://user:password@host:port/database.       releases: the folder with pointer.json.
+    media_roots: folders that media may lie in, separated by `:`.   group: the workers' consumer group.
+    """
 
     model_config = SettingsConfigDict(env_prefix="PRECEDENT_", frozen=True, extra="ignore")
 
-    broker: str = Field("127.0.0.1:9092", description="bootstrap servers, comma-separated HOST:PORT")
-    triton: str = Field("127.0.0.1:8001", description="HOST:PORT of Triton's gRPC endpoint")
-    warehouse: str = Field("", description="http://user:password@host:port/database")
-    online_store: str = Field("", description="sqlite:///path or redis://host:port")
-    releases: Path = Field(Path(".state/releases"), description="the folder with pointer.json")
-    media_roots: str = Field("", description="folders that media may lie in, separated by ':'")
-    group: str = Field("precedent-moderation", description="the workers' consumer group")
+    broker: str = "127.0.0.1:9092"
+    triton: str = "127.0.0.1:8001"
+    warehouse: str = ""
+    releases: Path = Path(".state/releases")
+    media_roots: str = ""
+    group: str = "precedent-moderation"
+
+    @classmethod
+    def from_environment(cls, *, releases: Path | None = None) -> Self:
+        """Read the environment; an option that was given wins. Raises `BadInputError` naming the variable."""
+        try:
+            return cls() if releases is None else cls(releases=releases)
+        except ValidationError as error:
+            raise BadInputError(f"PRECEDENT_*: {first_reason(error)}") from error
+
+    @property
+    def media_folders(self) -> tuple[Path, ...]:
+        return tuple(Path(part) for part in self.media_roots.split(":") if part)

@@ -7,7 +7,6 @@ jars are resolved once, by Maven, into deploy/kafka/target.
 import argparse
 import hashlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -57,10 +56,9 @@ def _run(jars: Path, state: Path, port: int, partitions: int) -> int:
     properties = write_properties(state, port, free_port())
     java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties), "--ignore-formatted", jars=jars)
     node = subprocess.Popen(
-        java_command("kafka.Kafka", str(properties), jars=jars),
+        [*end_with_parent(), *java_command("kafka.Kafka", str(properties), jars=jars)],
         stdout=sys.stderr,
         start_new_session=True,
-        preexec_fn=end_with_parent(os.getpid()),
     )
     try:
         address = f"127.0.0.1:{port}"

@@ -22,7 +22,9 @@ from collections.abc import Coroutine, Generator
 from typing import Any
 
 import faust
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import (  # type: ignore[import-untyped]
+    RoundRobinPartitionAssignor,
+)
 from faust.transport.drivers import aiokafka as driver
 
 FETCH_MAX_WAIT_MS = 20
@@ -51,9 +53,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def join_error(self) -> tuple[Exception | None, bool]:
         """Take the error that the group coordination is stuck on, and whether it has ended for good."""
-        return await asyncio.wrap_future(
-            asyncio.run_coroutine_threadsafe(self._take_error(), self.thread_loop)
-        )
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._take_error(), self.thread_loop))
 
     async def _take_error(self) -> tuple[Exception | None, bool]:
         coordinator = self._ensure_consumer()._coordinator
@@ -74,7 +74,7 @@ class Consumer(driver.Consumer):
         error, ended = await self._thread.join_error()
         return error, ended
 
-    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109 - Faust's signature
         if timeout is not None or len(coros) != 2 or not all(map(asyncio.iscoroutine, coros)):
             return await super().wait_first(*coros, timeout=timeout)
         delivery, suspension = coros

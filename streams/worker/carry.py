@@ -107,6 +107,5 @@ def _records(moderated: Moderated) -> list[OutgoingRecord]:
     to_json = Verdict.__pydantic_serializer__.to_json
     topic = VIDEOS_VERDICTS.name
     records = [OutgoingRecord(topic, v.video_id.encode(), to_json(v)) for v in moderated.verdicts]
-    for letter in moderated.dead:
-        records.append(OutgoingRecord(letter.topic + DEAD_SUFFIX, None, letter.model_dump_json().encode()))
-    return records
+    letters = moderated.dead
+    return records + [OutgoingRecord(m.topic + DEAD_SUFFIX, None, m.model_dump_json().encode()) for m in letters]

@@ -51,10 +51,10 @@ class Progress:
     def __init__(self, *, stalled_after_s: float = STALLED_AFTER_S, now: Callable[[], float] = time.monotonic):
         self._now = now
         self._stalled_after_s = stalled_after_s
-        self._committed: dict[object, int] = {}
+        self._committed: dict[int, int] = {}
         self._advanced_at = now()
 
-    def see(self, committed: Mapping[object, int], lag: int, *, waiting: bool) -> None:
+    def see(self, committed: Mapping[int, int], lag: int, *, waiting: bool) -> None:
         """Note the committed offsets, and how many events are behind them."""
         if lag == 0 or waiting or dict(committed) != self._committed:
             self._advanced_at = self._now()
@@ -78,9 +78,7 @@ class WorkerMetrics:
         self.progress = Progress()
         self._events = Counter("precedent_events", "events by outcome", ["outcome"], registry=registry)
         self._dead = Counter("precedent_dead_letters", "events refused", ["reason"], registry=registry)
-        self._batch = Histogram(
-            "precedent_batch_events", "events in a batch", buckets=BATCH_BUCKETS, registry=registry
-        )
+        self._batch = Histogram("precedent_batch_events", "events in a batch", buckets=BATCH_BUCKETS, registry=registry)
         self._stage = Counter(
             "precedent_stage_seconds", "time spent in a stage, waiting included", ["stage"], registry=registry
         )
@@ -141,7 +139,7 @@ def serve_metrics(metrics: WorkerMetrics, *, host: str = "127.0.0.1", port: int 
     """Serve /metrics, and /live (200 while commits make progress, else 503), from a daemon thread."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+        def do_GET(self) -> None:
             if self.path == "/live":
                 status = 200 if metrics.progress.alive else 503
                 body, kind = f"no commit for {metrics.progress.idle_s:.1f} s\n".encode(), "text/plain"

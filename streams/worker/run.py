@@ -51,9 +51,7 @@ async def run_worker(
             return
         following = asyncio.create_task(assembly.follower.follow())
         try:
-            await _consume(
-                config, assembly, metrics, stopping, lambda: ready(f"127.0.0.1:{server.server_port}")
-            )
+            await _consume(config, assembly, metrics, stopping, lambda: ready(f"127.0.0.1:{server.server_port}"))
         finally:
             following.cancel()
     finally:
@@ -73,9 +71,7 @@ async def _consume(
         assert assembly.follower.policy is not None
         return assembly.follower.policy
 
-    carrier = Carrier(
-        assembly.parts, assembly.outlets, policy, metrics, now=lambda: datetime.now(UTC)
-    )
+    carrier = Carrier(assembly.parts, assembly.outlets, policy, metrics, now=lambda: datetime.now(UTC))
     moderator = Moderator(config, carrier.carry)
     await moderator.app.start()
     try:
