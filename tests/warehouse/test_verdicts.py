@@ -109,6 +109,14 @@ def test_one_batch_may_touch_more_days_than_the_server_s_guard_allows(database: 
     assert database.command("SELECT count() FROM verdicts FINAL") == 150
 
 
+@pytest.mark.parametrize("year", [1, 1899, 1950, 2200, 9999])
+def test_a_clock_that_is_centuries_wrong_does_not_stop_the_sink(database: Client, year: int) -> None:
+    wrong = verdict(1, occurred_at=datetime(year, 12, 31, tzinfo=UTC))
+    sink = VerdictSink(database)
+    assert [sink.insert([wrong]), sink.insert([wrong, verdict(2)])] == [1, 2]
+    assert database.command("SELECT count() FROM verdicts FINAL") == 2
+
+
 def test_nothing_to_insert_asks_nobody() -> None:
     class Nobody:
         def insert_arrow(self, table: str, arrow_table: Any, *, settings: Any = None) -> None:

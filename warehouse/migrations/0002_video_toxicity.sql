@@ -1,11 +1,15 @@
 -- Video toxicity as Feast's offline store reads it for training sets.
 --
--- event_timestamp is scored_at, not the upload: the ranker could read the feature only from then on. Joined on the
--- upload's time, a row between upload and verdict would be trained on a verdict that did not exist yet. The online
--- store may order its writes by occurred_at; that says which version of a video is newer, not when it was known.
--- A few milliseconds of writing lie between scored_at and the readable feature.
+-- event_timestamp is scored_at, when the feature became readable, and not when the upload occurred: a training row
+-- between upload and verdict must not read a verdict that did not exist yet. (A few milliseconds of writing lie
+-- between scored_at and the readable feature.)
 --
--- Types are those that Feast knows (it has no unsigned integers). expires_at is Verdict.expires_at.
+-- Who wants the newest version of a video, as the guarded online store keeps it, joins on occurred_at with scored_at
+-- as created timestamp and filter_by_created_timestamp. On occurred_at alone the join would read the future.
+--
+-- An event that is scored again keeps its last scoring only: rows between the two read what was known before, or
+-- nothing, never what came later. Types are those that Feast knows (it has no unsigned integers). expires_at is
+-- Verdict.expires_at.
 CREATE OR REPLACE VIEW video_toxicity AS
 SELECT
     video_id,
