@@ -54,6 +54,9 @@ def training_set(
         filter_by_created_timestamp=True,
     ).to_arrow()
     frame = pl.DataFrame(joined).sort(_PLACE).drop(_PLACE).rename(named)
+    # ClickHouse knows no missing array: it gives an empty one, which no feature of ours ever is.
+    lists = [name for name in named.values() if isinstance(frame.schema[name], pl.List)]
+    frame = frame.with_columns(pl.when(pl.col(name).list.len() > 0).then(pl.col(name)) for name in lists)
     return frame.with_columns(_state().alias(_STATE)) if {_EXPIRES, _TAXONOMY} <= set(frame.columns) else frame
 
 

@@ -8,6 +8,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contracts.errors import BadInputError, DependencyError
 from features.online.frames import (
@@ -117,8 +119,8 @@ async def ask(address: str, raw: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        ((5).to_bytes(4, "little") + b"hello", "not an Arrow stream"),
-        ((0).to_bytes(4, "little"), "not an Arrow stream"),
+        ((5).to_bytes(4, "little") + b"hello", "does not begin with the header"),
+        ((0).to_bytes(4, "little"), "does not begin with the header"),
         ((MAX_FRAME_BYTES + 1).to_bytes(4, "little"), "frame length == "),
         (b"GET / HTTP/1.1\r\n\r\n", "frame length == "),
     ],
@@ -138,6 +140,19 @@ def test_what_is_no_batch_is_refused_and_disturbs_no_one(owner: OwnerProcess, ra
 def test_a_batch_travels_unchanged() -> None:
     rows = pack(to_rows(VIDEO_TOXICITY, [verdict("video-1"), verdict("video-2", occurred_s=2.5)]))
     assert decode_batch(encode_batch(VIDEO_TOXICITY, rows)) == (VIDEO_TOXICITY, rows)
+
+
+@given(st.data())
+def test_a_damaged_batch_is_refused_or_is_still_rows(data: st.DataObject) -> None:
+    raw = bytearray(encode_batch(VIDEO_TOXICITY, pack(to_rows(VIDEO_TOXICITY, [verdict("video-1")] * 3))))
+    for _ in range(data.draw(st.integers(1, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(raw[: data.draw(st.integers(0, len(raw)))])
+    try:
+        view, rows = decode_batch(cut)
+    except BadInputError:
+        return
+    assert (view, len(rows)) == (VIDEO_TOXICITY, 3)
 
 
 @pytest.mark.parametrize("answer", [Written(3, 4), Refusal("disk is full", retry=True)])
