@@ -23,7 +23,12 @@ def _given_address() -> WarehouseAddress | None:
 
 @click.group(invoke_without_command=True)
 @click.option("--path", type=click.Path(path_type=Path, file_okay=False), default=_DEFAULT_PATH, show_default=True)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Interface to listen on.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Interface to listen on; it is plain HTTP, keep it on loopback.",
+)
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="0 takes a free one.")
 @click.option("--max-body-mb", type=click.IntRange(1), default=256, show_default=True, help="Largest request body.")
 @click.pass_context
