@@ -28,8 +28,8 @@ from policy.releases import new_folder, write_manifest
 from policy.text_fit import TextFit, TextSettings, fit_text
 from serving.casebook import Blend, Casebook, search, write_casebook
 from serving.preprocess.batch import preprocess
+from serving.preprocess.glossary import topic_table
 from serving.preprocess.inputs import ModelInputs
-from serving.preprocess.topics import topic_table
 from serving.releases import CASEBOOK, PRECEDENTS, STUDENT
 from serving.student import FRAMES, Student, StudentShape
 

@@ -53,9 +53,7 @@ def _stack(frames: Sequence[npt.NDArray[np.uint8] | None], shape: InputShape) ->
     return stacked
 
 
-def _present(
-    uploads: Sequence[VideoUploaded], frames: Sequence[npt.NDArray[np.uint8] | None]
-) -> npt.NDArray[np.uint8]:
+def _present(uploads: Sequence[VideoUploaded], frames: Sequence[npt.NDArray[np.uint8] | None]) -> npt.NDArray[np.uint8]:
     return np.array(
         [
             (
