@@ -1,5 +1,8 @@
 """Two addresses in, one open Feast store out: no YAML, no folder of definitions."""
 
+import os
+import shutil
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +13,7 @@ from contracts.errors import BadInputError, DependencyError
 from features.views import PROJECT
 
 if TYPE_CHECKING:
-    from feast import FeatureStore, FeatureView
+    from feast import FeatureStore, FeatureView, RepoConfig
     from feast.infra.online_stores.online_store import OnlineStore
 
 DEFAULT_ONLINE = "sqlite:///.state/features/online.db"
@@ -101,32 +104,36 @@ class OpenStore:
     views: Mapping[str, "FeatureView"]
 
     def apply(self) -> None:
-        """Register the definitions and make the online tables; again changes nothing."""
+        """Register the definitions and make the online tables; again changes nothing.
+
+        The registry is replaced whole, so that a process that opens the store meanwhile reads the one or the other.
+        """
+        from feast import FeatureStore
+
         from features.definitions import define
 
-        self.config.registry_path.parent.mkdir(parents=True, exist_ok=True)
+        registry = self.config.registry_path
+        beside = registry.with_name(f"{registry.name}.{os.getpid()}")
         try:
-            self.feast.apply(define(self.config).all)
-        except OSError as error:
-            msg = f"feature registry {self.config.registry_path} cannot be written: {error}"
+            registry.parent.mkdir(parents=True, exist_ok=True)
+            if registry.exists():
+                shutil.copyfile(registry, beside)
+            FeatureStore(config=_repository(self.config, beside)).apply(define(self.config).all)
+            os.replace(beside, registry)
+        except (OSError, sqlite3.Error) as error:
+            msg = f"features cannot be registered ({registry}, {self.config.shown_online}): {error}"
             raise DependencyError(msg) from error
+        self.feast.refresh_registry()
 
 
 def open_store(config: FeaturesConfig) -> OpenStore:
     """Open the store, and register the definitions where no registry is yet. Imports Feast: takes seconds."""
-    from feast import FeatureStore, RepoConfig
+    from feast import FeatureStore
     from feast.infra.online_stores.helpers import get_online_store_from_config
 
     from features.definitions import define
 
-    repository = RepoConfig(
-        project=PROJECT,
-        provider="local",
-        registry=str(config.registry_path),
-        online_store=_online(config),
-        offline_store=_offline(config),
-        entity_key_serialization_version=3,
-    )
+    repository = _repository(config, config.registry_path)
     store = OpenStore(
         config=config,
         feast=FeatureStore(config=repository),
@@ -136,6 +143,19 @@ def open_store(config: FeaturesConfig) -> OpenStore:
     if not config.registry_path.exists():
         store.apply()
     return store
+
+
+def _repository(config: FeaturesConfig, registry: Path) -> "RepoConfig":
+    from feast import RepoConfig
+
+    return RepoConfig(
+        project=PROJECT,
+        provider="local",
+        registry=str(registry),
+        online_store=_online(config),
+        offline_store=_offline(config),
+        entity_key_serialization_version=3,
+    )
 
 
 def _online(config: FeaturesConfig) -> dict[str, Any]:

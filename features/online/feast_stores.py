@@ -91,7 +91,9 @@ class GuardedSqliteOnlineStore(OnlineStore):
     ) -> list[Read]:
         version = config.entity_key_serialization_version
         keys = [serialize_entity_key(key, entity_key_serialization_version=version) for key in entity_keys]
-        found = self._open(config).select(self._table(config, table), keys)
+        tables, name = self._open(config), self._table(config, table)
+        tables.create(name, _names(table))
+        found = tables.select(name, keys)
         missing = {
             names: tuple(set(requested_features or ()) - set(names)) for names in {row.names for row in found.values()}
         }
@@ -102,8 +104,8 @@ class GuardedSqliteOnlineStore(OnlineStore):
                 read.append((None, None))
                 continue
             values = dict(zip(row.names, RepeatedValue.FromString(row.values).val, strict=True))
-            for name in missing[row.names]:
-                values[name] = Value()
+            for absent in missing[row.names]:
+                values[absent] = Value()
             read.append((_EPOCH + timedelta(microseconds=row.event_us), values))
         return read
 

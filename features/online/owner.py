@@ -33,23 +33,43 @@ class _Waiting:
 
 @contextmanager
 def owned(path: Path) -> Iterator[GuardedTables]:
-    """Open a SQLite store as its only writer; raises `DependencyError` while another process is that."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path.with_name(path.name + ".owner"), os.O_RDWR | os.O_CREAT, 0o644)
+    """Open a SQLite store as its only writer.
+
+    Raises `DependencyError` while another process is that, and `BadInputError` for a path that holds no such store.
+    """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path.with_name(path.name + ".owner"), os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        msg = f"online store {path} cannot be opened: {error}"
+        raise BadInputError(msg) from error
+    try:
+        _lock(lock, path)
+        tables = _open(path)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            msg = f"online store {path} has a writer already, must have one: point PRECEDENT_FEATURES_WRITER at it"
-            raise DependencyError(msg) from None
-        tables = GuardedTables(path)
-        try:
-            tables.create_all()
             yield tables
         finally:
             tables.close()
     finally:
         os.close(lock)
+
+
+def _lock(lock: int, path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        msg = f"online store {path} has a writer already, must have one: point PRECEDENT_FEATURES_WRITER at it"
+        raise DependencyError(msg) from None
+
+
+def _open(path: Path) -> GuardedTables:
+    try:
+        tables = GuardedTables(path)
+        tables.create_all()
+    except sqlite3.Error as error:
+        msg = f"online store {path} cannot be opened: {error}"
+        raise BadInputError(msg) from error
+    return tables
 
 
 class Owner:

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,9 +142,25 @@ def test_a_record_reads_as_plain_values(store: OpenStore) -> None:
     assert known["probabilities"]["positive"] == 0.75
 
 
-def test_a_redis_that_is_away_is_a_dependency_to_wait_for(tmp_path: object, redis_store: OpenStore) -> None:
+def test_a_lost_file_reads_as_never_written(tmp_path: Path) -> None:
+    config = make_config(tmp_path, f"sqlite:///{tmp_path}/online.db")
+    open_store(config)
+    for file in tmp_path.glob("online.db*"):
+        if file.suffix != ".registry":
+            file.unlink()
+    assert lookup(open_store(config), ["video-1"], NOON).state_N.tolist() == [Freshness.UNKNOWN]
+
+
+def test_a_file_that_is_no_store_is_a_dependency_error(tmp_path: Path) -> None:
+    config = make_config(tmp_path, f"sqlite:///{tmp_path}/online.db")
+    config.sqlite_path.write_text("not a database, but long enough to be taken for the header of one\n" * 20)
+    with pytest.raises(DependencyError, match="file is not a database"):
+        open_store(config)
+
+
+def test_a_redis_that_is_away_is_a_dependency_to_wait_for(tmp_path: Path, redis_store: OpenStore) -> None:
     del redis_store  # Feast's Redis classes must be importable
-    config = make_config(tmp_path, "redis://127.0.0.1:1")  # type: ignore[arg-type]
+    config = make_config(tmp_path, "redis://127.0.0.1:1")
 
     async def run() -> None:
         writer = open_writer(config)

@@ -88,6 +88,15 @@ def test_ownership_ends_with_its_process(tmp_path: Path) -> None:
             assert tables.path == path
 
 
+def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, but long enough to be taken for the header of one\n" * 20)
+    with pytest.raises(BadInputError, match=r"notes\.txt cannot be opened"), owned(path):
+        pass
+    with pytest.raises(BadInputError, match="cannot be opened"), owned(path / "online.db"):
+        pass
+
+
 def test_an_owner_that_does_not_answer_is_a_dependency_to_wait_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         writer = FeatureWriter(OwnerSink(f"127.0.0.1:{deaf.getsockname()[1]}", deadline_s=0.05))
