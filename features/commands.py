@@ -20,7 +20,7 @@ def features() -> None:
 
     \b
     PRECEDENT_ONLINE_STORE     sqlite:///PATH or redis://HOST:PORT
-    PRECEDENT_OFFLINE_STORE    parquet:///FOLDER or http://USER:PASSWORD@HOST:PORT/DATABASE
+    PRECEDENT_OFFLINE_STORE    parquet:///FOLDER or http://USER:PASSWORD@HOST:PORT/DATABASE; else PRECEDENT_WAREHOUSE
     PRECEDENT_FEATURES_WRITER  HOST:PORT of the process that owns the SQLite file
 
     \b

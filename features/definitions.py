@@ -67,10 +67,10 @@ def _history(view: View, config: FeaturesConfig) -> DataSource:
     times = {"timestamp_field": view.occurred, "created_timestamp_column": view.known}
     if config.history_folder is not None:
         path = config.history_folder / f"{view.name}.parquet"
-        return FileSource(name=f"{view.name}_history", path=str(path), file_format=ParquetFormat(), **times)
+        return FileSource(name=f"{view.name}_parquet", path=str(path), file_format=ParquetFormat(), **times)
     from feast.infra.offline_stores.contrib.clickhouse_offline_store.clickhouse_source import ClickhouseSource
 
-    return ClickhouseSource(name=f"{view.name}_history", table=view.name, **times)
+    return ClickhouseSource(name=f"{view.name}_warehouse", table=view.name, **times)
 
 
 ALL = define(FeaturesConfig()).all

@@ -49,11 +49,16 @@ class FeaturesConfig:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "FeaturesConfig":
-        """Read the `PRECEDENT_` addresses; composition roots pass `os.environ`."""
+        """Read the `PRECEDENT_` addresses; composition roots pass `os.environ`.
+
+        The offline store is PRECEDENT_OFFLINE_STORE, else the warehouse, else a folder of Parquet.
+        """
         registry = environment.get("PRECEDENT_FEATURES_REGISTRY")
         return cls(
             online=environment.get("PRECEDENT_ONLINE_STORE") or DEFAULT_ONLINE,
-            offline=environment.get("PRECEDENT_OFFLINE_STORE") or DEFAULT_OFFLINE,
+            offline=environment.get("PRECEDENT_OFFLINE_STORE")
+            or environment.get("PRECEDENT_WAREHOUSE")
+            or DEFAULT_OFFLINE,
             registry=Path(registry) if registry else None,
             writer=environment.get("PRECEDENT_FEATURES_WRITER") or None,
         )
@@ -127,7 +132,7 @@ class OpenStore:
 
 
 def open_store(config: FeaturesConfig) -> OpenStore:
-    """Open the store, and register the definitions where no registry is yet. Imports Feast: takes seconds."""
+    """Open the store, and register the definitions where they are not yet. Imports Feast: takes seconds."""
     from feast import FeatureStore
     from feast.infra.online_stores.helpers import get_online_store_from_config
 
@@ -140,9 +145,22 @@ def open_store(config: FeaturesConfig) -> OpenStore:
         online=get_online_store_from_config(repository.online_store),
         views={view.name: view for view in define(config).views},
     )
-    if not config.registry_path.exists():
+    if not _registered(store):
         store.apply()
     return store
+
+
+def _registered(store: OpenStore) -> bool:
+    """Whether the registry has these views, with these fields, over this offline store."""
+    if not store.config.registry_path.exists():
+        return False
+    registered = {view.name: view for view in store.feast.list_feature_views()}
+    return all(
+        name in registered
+        and registered[name].features == view.features
+        and registered[name].batch_source == view.batch_source
+        for name, view in store.views.items()
+    )
 
 
 def _repository(config: FeaturesConfig, registry: Path) -> "RepoConfig":

@@ -1,6 +1,7 @@
 """`precedent features` as a user types it, and the addresses it reads."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def call(folder: Path, *words: str) -> Result:
             "PRECEDENT_ONLINE_STORE": f"sqlite:///{folder}/online.db",
             "PRECEDENT_OFFLINE_STORE": f"parquet:///{folder}/history",
             "PRECEDENT_FEATURES_WRITER": "",
+            "PRECEDENT_FEATURES_REGISTRY": "",
         },
         catch_exceptions=False,
     )
@@ -68,6 +70,29 @@ def test_addresses_come_from_the_environment() -> None:
     assert config.redis_url == "redis://user:secret@cache:6380/2"
     assert config.shown_online == "redis://cache:6380/2"
     assert config.history_folder is None
+
+
+def test_the_warehouse_is_the_offline_store_unless_another_is_named() -> None:
+    warehouse = {"PRECEDENT_WAREHOUSE": "http://reader:secret@warehouse:8123/precedent"}
+    assert FeaturesConfig.from_environment(warehouse).offline == warehouse["PRECEDENT_WAREHOUSE"]
+    both = {**warehouse, "PRECEDENT_OFFLINE_STORE": "parquet:///history"}
+    assert FeaturesConfig.from_environment(both).offline == "parquet:///history"
+    assert FeaturesConfig.from_environment({}).offline == FeaturesConfig().offline
+
+
+def test_a_store_opened_on_another_offline_store_is_registered_anew(tmp_path: Path) -> None:
+    config = FeaturesConfig(online=f"sqlite:///{tmp_path}/online.db", offline=f"parquet:///{tmp_path}/history")
+    first = open_store(config)
+    registered = config.registry_path.read_bytes()
+    open_store(config)
+    assert config.registry_path.read_bytes() == registered
+    moved = replace(config, offline=f"parquet:///{tmp_path}/elsewhere")
+    source = open_store(moved).feast.get_feature_view("video_toxicity").batch_source
+    assert source.path == f"{tmp_path}/elsewhere/video_toxicity.parquet"
+    warehouse = replace(config, offline="http://reader:secret@127.0.0.1:1/precedent")
+    source = open_store(warehouse).feast.get_feature_view("video_toxicity").batch_source
+    assert source.get_table_query_string() == "video_toxicity"
+    assert first.config == config
 
 
 def test_three_slashes_are_relative_and_four_absolute() -> None:
