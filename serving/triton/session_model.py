@@ -5,6 +5,7 @@ in-process scorer opens its sessions by the same function. Tensors pass as DLPac
 was built against NumPy 1 and misreads the arrays of NumPy 2.
 """
 
+import ctypes
 import importlib
 import json
 from pathlib import Path
@@ -12,6 +13,10 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+
+_USED = b"used_dltensor"
+_set_name = ctypes.pythonapi.PyCapsule_SetName
+_set_name.argtypes = (ctypes.py_object, ctypes.c_char_p)
 
 
 def open_session(path: Path, *, threads: int = 1) -> ort.InferenceSession:
@@ -52,6 +57,12 @@ class TritonPythonModel:
         except Exception as error:  # noqa: BLE001  the request's fault or the model's: its sender is told which
             reason = self.triton.TritonError(str(error), self.triton.TritonError.INVALID_ARG)
             return self.triton.InferenceResponse(error=reason)
-        from_dlpack = self.triton.Tensor.from_dlpack
         named = zip(self.outputs, arrays, strict=True)
-        return self.triton.InferenceResponse([from_dlpack(name, array) for name, array in named])
+        return self.triton.InferenceResponse([self._tensor(name, array) for name, array in named])
+
+    def _tensor(self, name: str, array: Any) -> Any:
+        """Hand an array over; the stub marks its capsule with a name that NumPy would report as an error."""
+        capsule = array.__dlpack__()
+        tensor = self.triton.Tensor.from_dlpack(name, capsule)
+        _set_name(capsule, _USED)
+        return tensor
