@@ -8,7 +8,7 @@ _ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.:\-]{0,127}$"
 
 Id = Annotated[str, Field(pattern=_ID_PATTERN, description="1 to 128 of letters, digits and _ . : -")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 Version = Annotated[int, Field(ge=1)]
 Time = AwareDatetime
 

@@ -21,23 +21,24 @@ def _ready(part: str, address: str, **more: object) -> None:
 
 @click.command()
 @click.option("--port", default=0, show_default=True, help="0: the kernel chooses, as it must (see below)")
-def broker(port: int) -> None:
+@click.option("--partitions", default=4, show_default=True, help="of each topic; 5 MB each")
+def broker(port: int, partitions: int) -> None:
     r"""Run the embedded Kafka broker until SIGINT or SIGTERM.
 
-    It is librdkafka's mock cluster: volatile, 4 partitions a topic, 5 MB a partition, loopback only. Its port
-    cannot be chosen; the ready line on stdout names it. For a broker that keeps its data: `make kafka`.
+    It is librdkafka's mock cluster: volatile, at most 5 MB a partition, loopback only. Its port cannot be
+    chosen; the ready line on stdout names it. For a broker that keeps its data: `make kafka`.
 
     \b
     Example:
       precedent broker
     """
-    from streams.kafka.broker import PARTITIONS, embedded_broker
+    from streams.kafka.broker import embedded_broker
 
     if port:
         raise BadInputError(f"--port == {port}, must be 0: librdkafka's mock cluster cannot be given a port")
     stop = _stop_event()
-    with embedded_broker() as running:
-        _ready("broker", running.address, topics=len(running.topics), partitions=PARTITIONS)
+    with embedded_broker(partitions=partitions) as running:
+        _ready("broker", running.address, topics=len(running.topics), partitions=partitions)
         stop.wait()
 
 

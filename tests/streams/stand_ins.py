@@ -1,11 +1,12 @@
 """Small real parts behind the worker's protocols: scores by hand, features in SQLite, media by file name.
 
-`python -m tests.streams.stand_ins BROKER STATE_DIR` runs a whole worker on them: the agent, the carrier and
+`python -m tests.streams.stand_ins BROKER STATE_DIR GROUP` runs a whole worker on them: the agent, the carrier and
 the producer are the real ones.
 """
 
 import asyncio
 import json
+import logging
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from serving.preprocess.media import Frames, MediaError, MediaReason
 from serving.scorer import N_CITED, Scores
 from streams.moderation import Parts, Policy
 
+SESSION_S = 2.0
 PIN = Pin(release_version=1, casebook_version=1)
 DIGEST = "sha256:" + "0" * 64
 RELEASE = Release(
@@ -77,6 +79,18 @@ class StandInScorer:
 
     async def close(self) -> None:
         return None
+
+
+class FileScorer(StandInScorer):
+    """Away while a file exists, so that a test can take it away from a worker in another process."""
+
+    def __init__(self, away: Path) -> None:
+        super().__init__()
+        self._file = away
+
+    async def score(self, inputs: ModelInputs, pin: Pin) -> Scores:
+        self.away = self._file.exists()
+        return await super().score(inputs, pin)
 
 
 def toxic_by_title(uploads: Sequence, frames: Sequence[Frames | None], shape: InputShape) -> ModelInputs:
@@ -159,7 +173,8 @@ def main() -> None:
     from streams.worker.carry import Outlets
     from streams.worker.run import Assembly, run_worker
 
-    broker, state = sys.argv[1], Path(sys.argv[2])
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    broker, state, group = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     producer = ConfirmedProducer(broker, client_id="stand-in")
     features = SqliteFeatures(state / "features.db")
 
@@ -170,8 +185,9 @@ def main() -> None:
     def ready(address: str) -> None:
         print(json.dumps({"part": "worker", "address": address}), flush=True)  # noqa: T201
 
-    assembly = Assembly(stand_in_parts(StandInScorer()), Outlets(features, producer), FixedPolicy(), close)
-    config = WorkerConfig(broker=broker, group="stand-ins", commit_every_s=0.2)
+    scorer = FileScorer(state / "away")
+    assembly = Assembly(stand_in_parts(scorer), Outlets(features, producer), FixedPolicy(), close)
+    config = WorkerConfig(broker=broker, group=group, commit_every_s=0.2, session_timeout_s=SESSION_S)
     asyncio.run(run_worker(config, assembly, metrics_port=0, ready=ready))
 
 

@@ -1,0 +1,127 @@
+"""A releases folder in, a running system out: every embedded part as a process, and the addresses of all of them.
+
+The parts start side by side where they do not need each other, end in the reverse order, and write their
+messages to STATE/logs. The environment that the parts were given is in `Stack.environment`: a process started
+with it reaches the same broker, Triton, features and warehouse.
+"""
+
+import secrets
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streams.processes import Part, Parts
+from warehouse.address import WarehouseAddress
+
+# One thread a part: the parts share the machine's cores, and libraries that each take all of them slow all down.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1"}
+
+
+@dataclass(slots=True)
+class Stack:
+    """The running parts, by name, and the environment that reaches them."""
+
+    environment: Mapping[str, str]
+    parts: Parts
+    state: Path
+    worker_options: tuple[str, ...] = ()
+    workers: list[Part] = field(default_factory=list)
+
+    @property
+    def broker(self) -> str:
+        return self.environment["PRECEDENT_BROKER"]
+
+    @property
+    def warehouse(self) -> str | None:
+        """Its address with the password; None in a stack without a warehouse."""
+        return self.environment.get("PRECEDENT_WAREHOUSE")
+
+    def part(self, name: str) -> Part:
+        """The part that was started last under this name."""
+        return next(part for part in reversed(list(self.parts)) if part.name == name)
+
+    def start(self, name: str, *command: str, ready_within_s: float = 90.0) -> Part:
+        """Start one more `precedent` command in this stack; reading its `address` waits for its ready line."""
+        return self.parts.start(
+            name,
+            precedent(*command),
+            env=self.environment,
+            log=self.state / "logs" / f"{name}.log",
+            ready_within_s=ready_within_s,
+        )
+
+    def start_worker(self) -> Part:
+        """Start one more worker, without waiting for it."""
+        worker = self.start(f"worker-{len(self.workers) + 1}", "worker", *self.worker_options)
+        self.workers.append(worker)
+        return worker
+
+
+def precedent(*arguments: str) -> list[str]:
+    """The command line of `precedent` in this interpreter."""
+    return [sys.executable, "-m", "cli", *arguments]
+
+
+@contextmanager
+def embedded_stack(
+    state: Path,
+    releases: Path,
+    *,
+    workers: int = 2,
+    warehouse: bool = True,
+    triton: bool = True,
+    media_roots: tuple[Path, ...] = (),
+    broker: str | None = None,
+    worker_options: tuple[str, ...] = (),
+) -> Iterator[Stack]:
+    """Run the embedded parts while the context is open; the pointer in `releases` must name a release.
+
+    Without `triton` the workers score in their own processes. `broker` is the address of another Kafka to use.
+    Raises `DependencyError` with the end of its log when a part does not become ready.
+    """
+    state = state.absolute()
+    state.mkdir(parents=True, exist_ok=True)
+    environment = {
+        **ONE_THREAD,
+        "PRECEDENT_RELEASES": str(releases.absolute()),
+        "PRECEDENT_ONLINE_STORE": f"sqlite:///{state / 'features' / 'online.db'}",
+        "PRECEDENT_MEDIA_ROOTS": ":".join(str(root.absolute()) for root in media_roots),
+    }
+    with Parts() as parts:
+        options = worker_options if triton else (*worker_options, "--in-process")
+        stack = Stack(environment, parts, state, options)
+        own_broker = None if broker else stack.start("broker", "broker")
+        model_server = stack.start("triton", "triton") if triton else None
+        writer = stack.start("features", "features", "writer")
+        if warehouse:
+            environment["PRECEDENT_WAREHOUSE"] = _warehouse(stack)
+        environment["PRECEDENT_BROKER"] = broker or (own_broker.address if own_broker else "")
+        environment["PRECEDENT_FEATURES_WRITER"] = writer.address
+        if model_server is not None:
+            environment["PRECEDENT_TRITON"] = model_server.address
+        copier = stack.start("sink", "sink") if warehouse else None
+        for _ in range(workers):
+            stack.start_worker()
+        for part in (*stack.workers, *([copier] if copier else [])):
+            _ = part.address
+        yield stack
+
+
+def _warehouse(stack: Stack) -> str:
+    """Start the warehouse with a password of its own, bring its schema up to date, and return its address."""
+    from warehouse.migrate import migrate
+
+    password = secrets.token_urlsafe(18)
+    user = WarehouseAddress("127.0.0.1", 0, "precedent", password)
+    owner = stack.parts.start(
+        "warehouse",
+        precedent("warehouse", "--path", str(stack.state / "warehouse")),
+        env={**stack.environment, "PRECEDENT_WAREHOUSE": user.url},
+        log=stack.state / "logs" / "warehouse.log",
+    )
+    host, _, port = owner.address.rpartition(":")
+    address = WarehouseAddress(host, int(port), user.user, password)
+    migrate(address)
+    return address.url

@@ -1,0 +1,95 @@
+"""An embedded broker for each test that wants one: it forgets everything, so nothing is left of the test before."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from streams.processes import Part, start_part
+from streams.stack import precedent
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[str]:
+    part = start_part("broker", precedent("broker"), log=tmp_path / "broker.log")
+    try:
+        yield part.address
+    finally:
+        part.end()
+
+
+class Topics:
+    """Sends to topics and reads what is in them from the moment of its making."""
+
+    def __init__(self, broker: str) -> None:
+        self.broker = broker
+        self._producer = Producer({"bootstrap.servers": broker, "linger.ms": 1, "log_level": 0})
+        self._from: dict[str, list[TopicPartition]] = {}
+        self._reader = Consumer(
+            {
+                "bootstrap.servers": broker,
+                "group.id": "reader",
+                "enable.auto.commit": False,
+                "fetch.wait.max.ms": 20,
+                "log_level": 0,
+            }
+        )
+        self._kept: dict[str, list[Message]] = {}
+
+    def watch(self, *topics: str) -> None:
+        """Note where the topics end now; `read` begins there."""
+        for topic in topics:
+            partitions = self._reader.list_topics(topic, timeout=10).topics[topic].partitions
+            self._from[topic] = [
+                TopicPartition(topic, p, self._reader.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1])
+                for p in partitions
+            ]
+            self._kept[topic] = []
+        self._reader.assign([tp for places in self._from.values() for tp in places])
+
+    def send(self, topic: str, *values: bytes | None, key: bytes | None = None, partition: int = -1) -> None:
+        for value in values:
+            self._producer.produce(topic, value, key, partition=partition)
+            self._producer.poll(0)
+        assert self._producer.flush(10) == 0
+
+    def read(self, topic: str, count: int, *, within_s: float = 30.0, where: Callable[[Message], bool] = bool) -> list:
+        """At least `count` messages that came to a watched topic and for which `where` holds."""
+        until = time.monotonic() + within_s
+        while True:
+            for message in self._reader.consume(2_000, timeout=0.05):
+                if message.error() is None:
+                    self._kept[message.topic()].append(message)
+            wanted = [m for m in self._kept[topic] if where(m)]
+            if len(wanted) >= count or time.monotonic() > until:
+                assert len(wanted) >= count, f"{topic}: {len(wanted)} of {count} came within {within_s} s"
+                return wanted
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+@pytest.fixture
+def topics(broker: str) -> Iterator[Topics]:
+    opened = Topics(broker)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def start_stand_in(broker: str, tmp_path: Path) -> Iterator[Callable[..., Part]]:
+    """Start a worker on stand-in parts; those still running are ended with the test."""
+    started: list[Part] = []
+
+    def start(state: Path | None = None, *, group: str, at: str = broker) -> Part:
+        number = len(started)
+        command = [sys.executable, "-m", "tests.streams.stand_ins", at, str(state or tmp_path), group]
+        started.append(start_part(f"worker-{number}", command, log=tmp_path / f"worker-{number}.log"))
+        return started[-1]
+
+    yield start
+    for part in reversed(started):
+        part.end()
