@@ -20,6 +20,7 @@ from serving.scorer import N_CITED, Scores
 
 FRAMES = MODALITIES.index("frames")
 NO_FRAMES = (1, 8, 8, 3)
+INPUTS = ("frames", "ngram_ids", "ngram_counts", "signals", "present")
 OUTPUTS = ("probabilities", "classifier", "cited_ids", "cited_categories", "cited_similarities")
 
 Shapes = dict[str, tuple[int, ...]]

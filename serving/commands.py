@@ -26,7 +26,7 @@ FOLLOW_EVERY_S = 0.2
     "--grace-s", type=click.FloatRange(0), default=10.0, show_default=True, help="How long unnamed pins stay loaded."
 )
 def triton(releases: Path, port: int, repository: Path | None, instances: int, grace_s: float) -> None:
-    r"""Serve the live, canary and shadow releases of a folder by Triton, following its pointer.
+    """Serve the live, canary and shadow releases of a folder by Triton, following its pointer.
 
     \b
     Example:

@@ -4,6 +4,7 @@ The embedded server runs the Python backend, one request at a time; a cluster ru
 with dynamic batching, instance groups, TensorRT and warm-up. An ensemble joins both models of a pin.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,7 +13,7 @@ from typing import Any
 
 from contracts.errors import BadInputError
 from contracts.releases import InputShape
-from serving.buckets import OUTPUTS, Buckets, Shapes
+from serving.buckets import INPUTS, OUTPUTS, Buckets, Shapes
 
 # ONNX element type -> Triton data type, and bytes an element.
 _DATA_TYPES = {1: "TYPE_FP32", 2: "TYPE_UINT8", 3: "TYPE_INT8", 6: "TYPE_INT32", 7: "TYPE_INT64", 8: "TYPE_STRING"}
@@ -74,6 +75,17 @@ def read_signature(path: Path) -> Signature:
     return Signature(_tensors(path, given), _tensors(path, graph.output))
 
 
+def check_pair(student: Signature, casebook: Signature) -> None:
+    """Raise `BadInputError` unless the two take and give together what an ensemble of a pin must."""
+    taken, handed = _names(student.inputs), _names(student.outputs)
+    if taken != set(INPUTS):
+        raise BadInputError(f"the student's inputs are {sorted(taken)}, must be {sorted(INPUTS)} (Triton repository)")
+    if missing := sorted(_names(casebook.inputs) - handed):
+        raise BadInputError(f"the student does not give {missing[0]!r}, the casebook needs it (Triton repository)")
+    if missing := sorted(set(OUTPUTS) - handed - _names(casebook.outputs)):
+        raise BadInputError(f"neither the student nor the casebook gives {missing[0]!r} (Triton repository)")
+
+
 def model_config(name: str, signature: Signature, options: ServingOptions, *, warmups: Iterable[Shapes] = ()) -> Any:
     """Build the configuration of the student or the casebook search."""
     from tritonclient.grpc.model_config_pb2 import ModelConfig
@@ -82,15 +94,16 @@ def model_config(name: str, signature: Signature, options: ServingOptions, *, wa
     _add_tensors(config, signature)
     kind = "KIND_GPU" if options.gpu else "KIND_CPU"
     config.instance_group.add(count=options.instances, kind=kind)
+    warmed = [_zeros(signature, shapes) for shapes in warmups] if options.warm else []
     if options.backend is Backend.PYTHON:
         config.parameters["threads"].string_value = str(options.threads)
+        config.parameters["warmup"].string_value = json.dumps(warmed)
     else:
         config.dynamic_batching.preferred_batch_size.extend(size for size in options.buckets.batches if size > 1)
         config.dynamic_batching.max_queue_delay_microseconds = options.queue_delay_us
         config.parameters["intra_op_thread_count"].string_value = str(options.threads)
         config.parameters["memory.enable_memory_arena_shrinkage"].string_value = "gpu:0" if options.gpu else "cpu:0"
-    if options.warm:
-        _add_warmups(config, signature, warmups)
+        _add_warmups(config, warmed)
     return config
 
 
@@ -113,8 +126,6 @@ def ensemble_config(
 
     config = ModelConfig(name=name, platform="ensemble", max_batch_size=options.buckets.largest_batch)
     given = {tensor[0]: tensor for _, _, signature in (student, casebook) for tensor in signature.outputs}
-    if missing := [output for output in OUTPUTS if output not in given]:
-        raise BadInputError(f"{student[0]} and {casebook[0]} lack the output {missing[0]!r} (Triton repository)")
     _add_tensors(config, Signature(student[2].inputs, tuple(given[output] for output in OUTPUTS)))
     for model_name, version, signature in (student, casebook):
         step = config.ensemble_scheduling.step.add(model_name=model_name, model_version=version)
@@ -132,11 +143,15 @@ def student_warmups(options: ServingOptions, shape: InputShape) -> list[Shapes]:
 
 
 def casebook_warmups(options: ServingOptions, student: Signature) -> list[Shapes]:
-    """Every shape that the student hands to the casebook search."""
-    return [
-        {name: (batch, *dims) for name, _, dims in student.outputs if -1 not in dims}
-        for batch in options.buckets.batches
-    ]
+    """Every shape that the student hands to the casebook search; on a CPU small ones do, a search is long."""
+    if any(-1 in dims for _, _, dims in student.outputs):
+        return []
+    sizes = [size for size in options.buckets.batches if options.gpu or size <= 32]
+    return [{name: (size, *dims) for name, _, dims in student.outputs} for size in sizes]
+
+
+def _names(tensors: Iterable[tuple[str, str, tuple[int, ...]]]) -> set[str]:
+    return {name for name, _, _ in tensors}
 
 
 def _tensors(path: Path, values: Any) -> tuple[tuple[str, str, tuple[int, ...]], ...]:
@@ -158,14 +173,19 @@ def _add_tensors(config: Any, signature: Signature) -> None:
             field_of_config.add(name=name, data_type=data_type, dims=dims)
 
 
-def _add_warmups(config: Any, signature: Signature, warmups: Iterable[Shapes]) -> None:
-    for i, shapes in enumerate(warmups):
-        if any(name not in shapes for name, _, _ in signature.inputs):
-            continue
-        batch = next(iter(shapes.values()))[0]
-        sample = config.model_warmup.add(name=f"shape-{i}", batch_size=batch)
-        for name, data_type, _ in signature.inputs:
+def _zeros(signature: Signature, shapes: Shapes) -> list[tuple[str, str, tuple[int, ...]]]:
+    """A request of zeros: (name, Triton data type, shape with the batch) of each input."""
+    return [(name, data_type, shapes[name]) for name, data_type, _ in signature.inputs]
+
+
+def _add_warmups(config: Any, warmed: Iterable[list[tuple[str, str, tuple[int, ...]]]]) -> None:
+    """Triton warms a backend with `batch_size` requests of one row, which only a batching backend joins."""
+    from tritonclient.grpc.model_config_pb2 import DataType
+
+    for i, tensors in enumerate(warmed):
+        sample = config.model_warmup.add(name=f"shape-{i}", batch_size=tensors[0][2][0])
+        for name, data_type, shape in tensors:
             tensor = sample.inputs[name]
-            tensor.data_type = tensor.DESCRIPTOR.fields_by_name["data_type"].enum_type.values_by_name[data_type].number
-            tensor.dims.extend(shapes[name][1:])
+            tensor.data_type = DataType.Value(data_type)
+            tensor.dims.extend(shape[1:])
             tensor.zero_data = True

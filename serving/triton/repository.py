@@ -24,6 +24,7 @@ from serving.triton.configs import (
     ServingOptions,
     accelerate,
     casebook_warmups,
+    check_pair,
     ensemble_config,
     model_config,
     read_signature,
@@ -66,6 +67,7 @@ class ModelRepository:
         self.path.mkdir(parents=True, exist_ok=True)
         release, cases = pin.release_version, pin.casebook_version
         student_tensors, casebook_tensors = read_signature(student), read_signature(casebook)
+        check_pair(student_tensors, casebook_tensors)
         if not self.has(student_name(pin)):
             warmups = student_warmups(self.options, shape)
             config = model_config(student_name(pin), student_tensors, self.options, warmups=warmups)

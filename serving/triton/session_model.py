@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+_NUMPY_TYPES = {"TYPE_UINT8": np.uint8, "TYPE_INT32": np.int32, "TYPE_INT64": np.int64, "TYPE_FP32": np.float32}
 _USED = b"used_dltensor"
 _set_name = ctypes.pythonapi.PyCapsule_SetName
 _set_name.argtypes = (ctypes.py_object, ctypes.c_char_p)
@@ -45,6 +46,9 @@ class TritonPythonModel:
         self.session = open_session(folder / "model.onnx", threads=threads)
         self.inputs = [tensor["name"] for tensor in config["input"]]
         self.outputs = [tensor["name"] for tensor in config["output"]]
+        for tensors in json.loads(config["parameters"]["warmup"]["string_value"]):
+            zeros = {name: np.zeros(shape, _NUMPY_TYPES[kind]) for name, kind, shape in tensors}
+            self.session.run(self.outputs, zeros)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return [self._answer(request) for request in requests]

@@ -1,5 +1,6 @@
 """The model repository as files: configurations from the models' own tensors, whole or not there, never rewritten."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -100,20 +101,26 @@ def test_a_cluster_batches_dynamically_on_gpus_with_tensorrt_for_the_student(
     assert not casebook.HasField("optimization")
 
 
-@pytest.mark.parametrize("options", [CLUSTER, ServingOptions()])
-def test_every_shape_of_the_buckets_is_warmed_up(
-    options: ServingOptions, tmp_path: Path, models: tuple[Path, Path]
-) -> None:
-    repository = published(tmp_path, models, options)
-    warmed = [
-        {name: (sample.batch_size, *tensor.dims) for name, tensor in sample.inputs.items()}
-        for sample in config_of(repository, "student_r3").model_warmup
-    ]
-    frame = (SHAPE.n_frames, SHAPE.frame_px, SHAPE.frame_px, 3)
-    expected = list(Buckets().shapes(frame=frame, max_ngrams=SHAPE.max_ngrams))
-    assert warmed == expected
+FRAME = (SHAPE.n_frames, SHAPE.frame_px, SHAPE.frame_px, 3)
+EVERY_SHAPE = list(Buckets().shapes(frame=FRAME, max_ngrams=SHAPE.max_ngrams))
+
+
+def test_a_cluster_warms_up_every_shape_of_the_buckets(tmp_path: Path, models: tuple[Path, Path]) -> None:
+    repository = published(tmp_path, models, CLUSTER)
+    samples = config_of(repository, "student_r3").model_warmup
+    warmed = [{name: (sample.batch_size, *tensor.dims) for name, tensor in sample.inputs.items()} for sample in samples]
+    assert warmed == EVERY_SHAPE
     sizes = [sample.batch_size for sample in config_of(repository, "casebook_r3_c7").model_warmup]
     assert sizes == [1, 4, 16, 32, 64, 128, 256]
+
+
+def test_the_python_backend_warms_up_by_itself_since_triton_would_send_it_single_rows(
+    tmp_path: Path, models: tuple[Path, Path]
+) -> None:
+    config = config_of(published(tmp_path, models), "student_r3")
+    warmed = json.loads(config.parameters["warmup"].string_value)
+    assert [{name: tuple(shape) for name, _, shape in tensors} for tensors in warmed] == EVERY_SHAPE
+    assert len(config.model_warmup) == 0
 
 
 def test_what_is_there_is_never_rewritten(tmp_path: Path, models: tuple[Path, Path]) -> None:
@@ -142,9 +149,13 @@ def test_a_broken_model_leaves_nothing_behind(content: bytes, tmp_path: Path, mo
     assert list(repository.path.iterdir()) == []
 
 
-def test_models_that_lack_an_output_are_refused(tmp_path: Path, models: tuple[Path, Path]) -> None:
-    with pytest.raises(BadInputError, match="student_r3 and casebook_r3_c7 lack the output 'probabilities'"):
-        ModelRepository(tmp_path / "models").publish(PIN, models[0], models[0], SHAPE)
+def test_models_that_do_not_fit_together_are_refused(tmp_path: Path, models: tuple[Path, Path]) -> None:
+    repository = ModelRepository(tmp_path / "models")
+    with pytest.raises(BadInputError, match="the student does not give 'frames', the casebook needs it"):
+        repository.publish(PIN, models[0], models[0], SHAPE)
+    with pytest.raises(BadInputError, match=r"the student's inputs are .'classifier', 'embedding'., must be"):
+        repository.publish(PIN, models[1], models[1], SHAPE)
+    assert repository.models() == set()
 
 
 def test_pruning_removes_the_pins_that_are_not_kept_and_nothing_else(tmp_path: Path, models: tuple[Path, Path]) -> None:
