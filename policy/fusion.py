@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from contracts.taxonomy import POSITIVE_INDEX
+from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
 from contracts.verdicts import MODALITIES
 from serving.preprocess.inputs import N_LAYOUT, ModelInputs
 from serving.student import FRAMES, Student, log_probabilities
@@ -25,7 +25,8 @@ TEXTS = slice(1, 4)
 @dataclass(frozen=True, slots=True)
 class FusionSettings:
     """How the fused part is trained; `drop` is the chance that a whole modality is hidden from a case,
-    `frames_per_step` how many frames, chosen anew each step, a video is shown by.
+    `frames_per_step` how many frames, chosen anew each step, a video is shown by, `picture_weight` what the
+    picture's own guess at the label counts for: it teaches the convolutions before the fusion listens to them.
     """
 
     epochs: int = 14
@@ -35,6 +36,7 @@ class FusionSettings:
     drop: float = 0.1
     frames_per_step: int = 4
     binary_weight: float = 0.5
+    picture_weight: float = 0.5
 
 
 def moderation_loss(logits_B_K: Tensor, labels_B: Tensor, *, binary_weight: float) -> Tensor:
@@ -66,7 +68,9 @@ def fit_fusion(
     student.signal_scale.copy_(torch.from_numpy(np.maximum(seen.std(axis=0), 1e-3)))
     nn.init.zeros_(student.head.weight)
     nn.init.zeros_(student.head.bias)
-    trained = [*student.picture.parameters(), *student.fusion.parameters(), *student.head.parameters()]
+    alone = nn.Linear(student.shape.picture_dim, N_CATEGORIES)
+    modules = (student.picture, student.fusion, student.head, alone)
+    trained = [parameter for module in modules for parameter in module.parameters()]
     optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     steps = settings.epochs * (len(rows) // settings.batch + 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, total_steps=steps)
@@ -93,7 +97,11 @@ def fit_fusion(
             signals[hide[:, 2], N_LAYOUT:] = 0
             picture = student.picture(frames, present)
             logits, _ = student.fuse(words, topics, picture, signals, present)
-            loss = moderation_loss(logits, torch.from_numpy(labels_N[chunk]), binary_weight=settings.binary_weight)
+            labels = torch.from_numpy(labels_N[chunk])
+            loss = moderation_loss(logits, labels, binary_weight=settings.binary_weight)
+            if len(shown := torch.nonzero(present[:, FRAMES])[:, 0]):
+                guess = moderation_loss(alone(picture[shown]), labels[shown], binary_weight=settings.binary_weight)
+                loss = loss + settings.picture_weight * guess
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(trained, 5.0)

@@ -120,7 +120,9 @@ def fit_text(
     for taught, left in KFold(settings.folds, shuffle=True, random_state=seed).split(labels):
         out_of_sample[left] = _fit(features[taught], labels[taught], settings)(features[left])
     model = _fit(features, labels, settings)
-    projection = TruncatedSVD(settings.n_projected, random_state=seed).fit(words[:, used]).components_.T
+    projection = np.zeros((len(used), settings.n_projected), np.float32)
+    if len(used) > settings.n_projected:
+        projection = TruncatedSVD(settings.n_projected, random_state=seed).fit(words[:, used]).components_.T
     table = np.zeros((N_TEXT_FIELDS * buckets, 1 + N_CATEGORIES + n_topics + settings.n_projected), np.float32)
     table[:, 0] = idf
     table[used, 1 : 1 + N_CATEGORIES] = model.coefficients[: len(used)]
@@ -174,6 +176,8 @@ def _logistic(
     Few cases span few directions: up to `dense_up_to` of them the same optimum is found in the span of the cases
     (the representer theorem), by the eigenvectors of their inner products.
     """
+    if not features.nnz:
+        return _prior(targets, features.shape[1])
     if len(targets) > dense_up_to:
         model = LogisticRegression(C=penalty, max_iter=300, tol=1e-4).fit(features, targets)
         return model.coef_, model.intercept_
@@ -183,6 +187,14 @@ def _logistic(
     root = np.sqrt(values[kept])
     model = LogisticRegression(C=penalty, max_iter=500, tol=1e-4).fit(vectors[:, kept] * root, targets)
     return model.coef_ @ (features.T @ (vectors[:, kept] / root)).T, model.intercept_
+
+
+def _prior(targets: npt.NDArray[Any], width: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Cases without a word teach how frequent each label is."""
+    _, counts = np.unique(targets, return_counts=True)
+    logs = np.log(counts / len(targets))
+    intercepts = logs[1:] - logs[:1] if len(counts) == 2 else logs
+    return np.zeros((len(intercepts), width)), intercepts
 
 
 def _unit(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -187,9 +187,12 @@ def fit_blend(
     *,
     exclude: npt.NDArray[np.int64],
 ) -> Blend:
-    """Choose the blend with the least cross-entropy on B judged cases, each masked among its precedents."""
-    best, least = Blend(strength=0.0), _cross_entropy(classifier_B_16, labels_B)
-    for strength, sharpness, floor in product((0.05, 0.15, 0.4, 1.0), (2.0, 6.0), (0.3, 0.5, 0.7)):
+    """Choose the blend with the least cross-entropy on B judged cases, each masked among its precedents.
+
+    Precedents always have a voice: what was decided an hour ago must be able to change a verdict.
+    """
+    best, least = Blend(), np.inf
+    for strength, sharpness, floor in product((0.05, 0.15, 0.4, 1.0), (2.0, 6.0), (0.3, 0.5, 0.7, 0.85)):
         blend = Blend(strength=strength, sharpness=sharpness, floor=floor)
         found = search(replace(casebook, blend=blend), embeddings_B_D, classifier_B_16, exclude=exclude)
         if (loss := _cross_entropy(found.probabilities, labels_B)) < least:

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 import torch
 
-from contracts.taxonomy import N_CATEGORIES
+from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
 from contracts.verdicts import MODALITIES
 from policy.text_fit import TextSettings, fit_text, inverse_document_frequency
 from serving.export import INPUTS, OUTPUTS, export_student
@@ -175,3 +175,15 @@ def test_idf_is_one_for_what_every_document_has() -> None:
     assert idf[5] == pytest.approx(1.0)  # log(4 / 4) + 1
     assert idf[9] == pytest.approx(np.log(2.0) + 1)  # log(4 / 2) + 1
     assert idf[0] == 0.0  # in no document: padding does not count
+
+
+def test_cases_without_a_word_teach_how_frequent_each_label_is() -> None:
+    inputs = random_inputs(40)
+    silent = ModelInputs(**{**inputs.tensors(), "ngram_counts": np.zeros_like(inputs.ngram_counts)})
+    labels = np.array([POSITIVE_INDEX] * 30 + [0] * 5 + [1] * 5)
+    topics = np.zeros((3 * BUCKETS, 6), np.float32)
+    fit = fit_text(silent, labels, topics, buckets=BUCKETS, settings=TextSettings(n_projected=4), seed=0)
+    found = np.exp(log_probabilities(torch.from_numpy(fit.bias[None])).numpy())[0]
+    assert found[POSITIVE_INDEX] == pytest.approx(0.75)
+    assert found[0] == pytest.approx(0.125, abs=0.01)
+    assert not fit.table[:, 1:].any()
