@@ -32,14 +32,16 @@ class Buckets:
     """The shapes that a request may have: batch sizes, and text lengths that are powers of two.
 
     A batch is cut so that it holds at most `most_ngrams` n-grams (padding counted) and `most_frame_bytes` of
-    pixels; `worth_a_request` n-grams of padding cost as much as one request more.
+    pixels. Padding is weighed in n-grams, of which `bytes_an_ngram` pixels cost as much as one, and
+    `worth_a_request` as much as one request more.
     """
 
-    batches: tuple[int, ...] = (1, 4, 16, 32, 64, 128, 256)
+    batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
     least_length: int = 64
     most_ngrams: int = 131_072
     most_frame_bytes: int = 4 << 20
-    worth_a_request: int = 16_384
+    bytes_an_ngram: int = 16
+    worth_a_request: int = 8_192
 
     @property
     def largest_batch(self) -> int:
@@ -49,6 +51,25 @@ class Buckets:
         """The batch sizes allowed at a text length and a frame stack [F, H, W, 3]; the smallest always is."""
         most = min(self.most_ngrams // length, self.most_frame_bytes // int(np.prod(frame)))
         return tuple(size for size in self.batches if size <= most) or self.batches[:1]
+
+    def cut(self, n: int, length: int, frame: Sequence[int] = NO_FRAMES) -> tuple[int, ...]:
+        """Batch sizes that hold `n` rows at the least cost of padding and requests, largest first."""
+        sizes = self.batches_for(length, frame)
+        row = length + int(np.prod(frame)) // self.bytes_an_ngram
+        whole, rest = divmod(n, sizes[-1])
+        return (sizes[-1],) * whole + self._cut(rest, sizes, row)[1]
+
+    def _cut(self, n: int, sizes: tuple[int, ...], row: int) -> tuple[int, tuple[int, ...]]:
+        """The cost beside the rows themselves, and the sizes, of `n` rows fewer than the largest size."""
+        if n == 0:
+            return 0, ()
+        upper = next(size for size in sizes if size >= n)
+        padded = self.worth_a_request + (upper - n) * row, (upper,)
+        lower = max((size for size in sizes if size <= n), default=upper)
+        if lower >= n:
+            return padded
+        cost, others = self._cut(n - lower, sizes, row)
+        return min(padded, (self.worth_a_request + cost, (lower, *others)))
 
     def length_for(self, n_ngrams: int) -> int:
         """The text length that a row of `n_ngrams` is padded to."""
@@ -78,16 +99,17 @@ def group_by_shape(inputs: ModelInputs, buckets: Buckets) -> list[Group]:
     _check(inputs)
     used = inputs.ngram_counts > 0
     lengths = np.where(used.any(axis=1), used.shape[1] - np.argmax(used[:, ::-1], axis=1), 0)
-    bucket = np.array([buckets.length_for(int(n)) for n in range(lengths.max(initial=0) + 1)], np.int64)[lengths]
+    ladder = buckets.least_length << np.arange(32)
+    bucket = ladder[np.searchsorted(ladder, lengths)]
     groups = []
     for with_media in (False, True):
         rows = np.flatnonzero((inputs.present[:, FRAMES] > 0) == with_media)
         frame = inputs.frames.shape[1:] if with_media else NO_FRAMES
         for length, members in _lengths(rows, bucket, buckets):
-            sizes = buckets.batches_for(length, frame)
-            for start in range(0, len(members), sizes[-1]):
-                some = members[start : start + sizes[-1]]
-                size = next(size for size in sizes if size >= len(some))
+            start = 0
+            for size in buckets.cut(len(members), length, frame):
+                some = members[start : start + size]
+                start += size
                 groups.append(_pad(inputs, some, _shapes(size, frame, length), with_media=with_media))
     return groups
 
@@ -135,14 +157,18 @@ def _shapes(batch: int, frame: Sequence[int], length: int) -> Shapes:
 def _pad(inputs: ModelInputs, rows: Rows, shapes: Shapes, *, with_media: bool) -> Group:
     tensors: Tensors = {}
     for name, tensor in inputs.tensors().items():
-        padded = np.zeros(shapes[name], tensor.dtype)
-        if name == "frames":
-            if with_media:
-                padded[: len(rows)] = tensor[rows]
+        shape = shapes[name]
+        if name == "frames" and not with_media:
+            tensors[name] = np.zeros(shape, tensor.dtype)
+        elif tensor.shape == shape and len(rows) == len(tensor):
+            tensors[name] = np.ascontiguousarray(tensor)
         else:
-            width = min(padded.shape[1], tensor.shape[1])
+            padded = np.empty(shape, tensor.dtype)
+            width = min(shape[1], tensor.shape[1])
             padded[: len(rows), :width] = tensor[rows, :width]
-        tensors[name] = padded
+            padded[: len(rows), width:] = 0
+            padded[len(rows) :] = 0
+            tensors[name] = padded
     return Group(rows, tensors)
 
 

@@ -28,13 +28,13 @@ def mixed(lengths: list[int], media: list[bool]) -> ModelInputs:
 def test_rows_with_and_without_media_go_apart() -> None:
     groups = group_by_shape(mixed([10] * 5, [True, False, True, False, True]), Buckets())
     assert [group.rows.tolist() for group in groups] == [[1, 3], [0, 2, 4]]
-    assert [group.tensors["frames"].shape for group in groups] == [(4, 1, 8, 8, 3), (4, *FRAME)]
+    assert [group.tensors["frames"].shape for group in groups] == [(2, 1, 8, 8, 3), (4, *FRAME)]
 
 
 def test_a_batch_is_padded_to_the_next_size_with_zeros_after_its_rows() -> None:
     inputs = random_inputs(5, n_ngrams=70)
     (group,) = group_by_shape(inputs, Buckets())
-    assert group.tensors["ngram_ids"].shape == (16, 128)
+    assert group.tensors["ngram_ids"].shape == (8, 128)
     assert np.array_equal(group.tensors["ngram_ids"][:5, :70], inputs.ngram_ids)
     assert not group.tensors["ngram_counts"][5:].any()
     assert not group.tensors["ngram_counts"][:, 70:].any()
@@ -45,17 +45,32 @@ def test_300_rows_are_a_batch_of_256_and_one_of_64() -> None:
     assert [group.tensors["present"].shape[0] for group in groups] == [256, 64]
 
 
+def test_rows_are_padded_where_they_are_cheap_and_cut_where_they_are_dear() -> None:
+    buckets = Buckets(worth_a_request=2_000)
+    assert buckets.cut(44, length=64) == (64,)
+    assert buckets.cut(44, length=256) == (32, 16)
+    assert buckets.cut(44, length=1_024) == (32, 8, 4)
+    assert buckets.cut(700, length=64) == (256, 256, 128, 64)
+    assert buckets.cut(0, length=64) == ()
+
+
+def test_rows_with_media_are_cut_to_fit_since_pixels_are_dear() -> None:
+    assert Buckets().cut(20, length=64, frame=(9, 64, 64, 3)) == (16, 4)
+    assert Buckets().cut(31, length=64, frame=(9, 64, 64, 3)) == (32,)
+    assert Buckets().cut(33, length=64, frame=(9, 64, 64, 3)) == (32, 1)
+
+
 def test_many_short_texts_do_not_wait_behind_a_long_one_but_a_few_do() -> None:
     buckets = Buckets(worth_a_request=10_000)
     many = group_by_shape(mixed([60] * 20 + [1_000], [False] * 21), buckets)
     few = group_by_shape(mixed([60] * 5 + [1_000], [False] * 6), buckets)
     assert [group.tensors["ngram_ids"].shape for group in many] == [(32, 64), (1, 1_024)]
-    assert [group.tensors["ngram_ids"].shape for group in few] == [(16, 1_024)]
+    assert [group.tensors["ngram_ids"].shape for group in few] == [(8, 1_024)]
 
 
 def test_long_texts_are_cut_into_smaller_batches() -> None:
     groups = group_by_shape(random_inputs(40, n_ngrams=5_000), Buckets(most_ngrams=131_072))
-    assert {group.tensors["ngram_ids"].shape for group in groups} == {(16, 8_192)}
+    assert [group.tensors["ngram_ids"].shape for group in groups] == [(16, 8_192), (16, 8_192), (8, 8_192)]
 
 
 def test_a_text_is_padded_no_longer_than_it_is_even_when_the_batch_came_padded() -> None:

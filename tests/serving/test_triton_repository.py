@@ -93,7 +93,7 @@ def test_a_cluster_batches_dynamically_on_gpus_with_tensorrt_for_the_student(
     for config in (student, casebook):
         assert config.backend == "onnxruntime"
         assert config.dynamic_batching.max_queue_delay_microseconds == 500
-        assert list(config.dynamic_batching.preferred_batch_size) == [4, 16, 32, 64, 128, 256]
+        assert list(config.dynamic_batching.preferred_batch_size) == [2, 4, 8, 16, 32, 64, 128, 256]
         assert [(group.count, group.kind) for group in config.instance_group] == [(2, ModelInstanceGroup.KIND_GPU)]
         assert not (repository.path / config.name / "3" / "model.py").exists()
     (accelerator,) = student.optimization.execution_accelerators.gpu_execution_accelerator
@@ -111,7 +111,7 @@ def test_a_cluster_warms_up_every_shape_of_the_buckets(tmp_path: Path, models: t
     warmed = [{name: (sample.batch_size, *tensor.dims) for name, tensor in sample.inputs.items()} for sample in samples]
     assert warmed == EVERY_SHAPE
     sizes = [sample.batch_size for sample in config_of(repository, "casebook_r3_c7").model_warmup]
-    assert sizes == [1, 4, 16, 32, 64, 128, 256]
+    assert sizes == [1, 2, 4, 8, 16, 32, 64, 128, 256]
 
 
 def test_the_python_backend_warms_up_by_itself_since_triton_would_send_it_single_rows(
