@@ -10,7 +10,7 @@ from contracts.errors import BadInputError, PrecedentError
 COMMANDS = {
     "benchmark": "policy.commands:benchmark",
     "broker": "streams.commands:broker",
-    "demo": "streams.commands:demo",
+    "demo": "streams.demo.command:demo",
     "features": "features.commands:features",
     "policy": "policy.commands:policy",
     "schema": "contracts.commands:schema",

@@ -1,0 +1,50 @@
+"""`precedent demo`: run the loop with its progress on stderr, print the summary and the page's path."""
+
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path(".state/demo"), show_default=True)
+@click.option(
+    "--train", "n_train", type=click.IntRange(300), default=700, show_default=True, help="Videos to learn from."
+)
+@click.option("--uploads", type=click.IntRange(10), default=300, show_default=True, help="Videos to moderate.")
+@click.option("--rate", type=click.FloatRange(1), default=40.0, show_default=True, help="Uploads a second.")
+@click.option("--seed", type=click.IntRange(0), default=7, show_default=True)
+def demo(out: Path, n_train: int, uploads: int, rate: float, seed: int) -> None:
+    r"""Run the whole loop on the embedded parts: film, train, serve, moderate, look up, rank, report.
+
+    \b
+    Example:
+      precedent demo --uploads 100
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from streams.demo.run import DemoPlan, Steps, run_demo
+    from streams.demo.summary import as_text
+
+    warnings.simplefilter("ignore")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: the parts end first
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+
+        def begin(name: str, total: int | None) -> None:
+            if bar.tasks:
+                done = bar.tasks[-1]
+                bar.update(done.id, total=done.total or 1, completed=done.total or 1)
+                bar.stop_task(done.id)
+            bar.add_task(name, total=total)
+            if not console.is_terminal:
+                click.echo(f"... {name}", err=True)
+
+        steps = Steps(begin, lambda n: bar.advance(bar.tasks[-1].id, n))
+        summary, page = run_demo(out.absolute(), DemoPlan(n_train, uploads, rate, seed=seed), steps)
+    click.echo(as_text(summary))
+    click.echo(f"\nreport       {page}")
