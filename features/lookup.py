@@ -130,8 +130,8 @@ class ViewerFeatures:
 def lookup(store: OpenStore, video_ids: Sequence[str], now: datetime) -> VideoFeatures:
     """Toxicity features of N videos at `now`; raises `DependencyError` when the online store cannot be read."""
     read = _read(store, VIDEO_TOXICITY, video_ids)
-    known = [i for i, (_, row) in enumerate(read) if row is not None]
-    rows = [read[i][1] for i in known]
+    rows = [row for _, row in read if row is not None]
+    known = np.array([row is not None for _, row in read], np.bool_)
     now_s = now.timestamp()
 
     # One list per column, one assignment per column: an assignment per value would take longer than the reading.
@@ -146,7 +146,7 @@ def lookup(store: OpenStore, video_ids: Sequence[str], now: datetime) -> VideoFe
     state = column(np.int8, Freshness.UNKNOWN, [Freshness.EXPIRED] * len(rows))
     state[ours & (expires_s > now_s)] = Freshness.FRESH
     probabilities = np.full((len(video_ids), N_CATEGORIES), np.nan, np.float32)
-    for i, row in zip(known, rows, strict=True):
+    for i, row in zip(np.flatnonzero(known), rows, strict=True):
         given = row["probabilities"].float_list_val.val
         if len(given) == N_CATEGORIES:
             probabilities[i] = given
@@ -161,7 +161,7 @@ def lookup(store: OpenStore, video_ids: Sequence[str], now: datetime) -> VideoFe
         casebook_version_N=column(np.int64, 0, [row["casebook_version"].int64_val for row in rows]),
         age_s_N=now_s - scored_s,
         expires_in_s_N=expires_s - now_s,
-        occurred_us_N=column(np.int64, 0, [microseconds(read[i][0]) for i in known]),
+        occurred_us_N=column(np.int64, 0, [microseconds(at) for at, row in read if row is not None]),
     )
 
 
