@@ -219,6 +219,8 @@ def _shared_python() -> str:
 def _free_ports(grpc_port: int) -> Ports:
     with socket.socket() as grpc, socket.socket() as http, socket.socket() as metrics:
         for sock, port in ((grpc, grpc_port), (http, 0), (metrics, 0)):
+            # connections of a server that was killed keep the port for a minute, which no listener minds
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 sock.bind((LOOPBACK, port))
             except OSError as error:
