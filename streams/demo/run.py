@@ -75,7 +75,7 @@ def run_demo(folder: Path, plan: DemoPlan, step: Steps) -> tuple[DemoSummary, Pa
     cases, live = (read_cases(folder / name / "cases.jsonl") for name in ("learn", "live"))
     settings = TrainSettings()
     with step("decode what is learned from", len(cases)):
-        evidence = asyncio.run(_decoded(cases, folder / "learn", settings, step.advance))
+        evidence = asyncio.run(_decoded(cases, (folder / "learn").absolute(), settings, step.advance))
     with step("train a release and promote it", settings.fusion.epochs):
         _train(folder, evidence, settings, plan.seed, step)
     with ExitStack() as running:
@@ -124,7 +124,7 @@ async def _decoded(
     cases: Sequence[DecidedCase], root: Path, settings: TrainSettings, advance: Callable[[int], None]
 ) -> list[Evidence]:
     n_workers = len(os.sched_getaffinity(0))
-    pool = PoolSettings((root.absolute(),), n_workers, settings.inputs.n_frames, settings.inputs.frame_px)
+    pool = PoolSettings((root,), n_workers, settings.inputs.n_frames, settings.inputs.frame_px)
     async with DecodePool(pool) as decoder:
         return await gather(cases, decoder, advance=advance)
 

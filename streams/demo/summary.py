@@ -82,7 +82,7 @@ def as_text(summary: DemoSummary) -> str:
     latency = "   ".join(f"{name} {value:,.0f} ms" for name, value in summary.latency_ms.items())
     lines = [
         "",
-        f"processed    {summary.judged} of {summary.sent} uploads, {summary.dead} dead-lettered; {summary.workers} workers",
+        f"processed    {summary.judged} of {summary.sent} uploads, {summary.dead} dead letters",
         f"stored       {summary.features_fresh} fresh in Feast, {summary.warehouse_rows} in the warehouse",
         f"decisions    {decisions}",
         f"agreement    {summary.agreed_share:.1%} with the ground truth (trained on {summary.trained_on} other videos)",
