@@ -14,10 +14,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, NamedTuple, Self
 
 from contracts.errors import DependencyError
 
@@ -54,29 +54,33 @@ class Part:
         return self.process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the part and to the processes that it started."""
-        try:
-            os.killpg(self.process.pid, number)
-        except ProcessLookupError:
-            return
+        """Send a signal to the part and to every process under it."""
+        _signal(self._family(), number)
 
     def kill(self) -> None:
-        """End it at once, as a crash would, and wait for it."""
-        self.signal(signal.SIGKILL)
+        """End it and what it started at once, as a crash would, and wait for it."""
+        family = self._family()
+        _signal(family, signal.SIGKILL)
         self.process.wait()
+        _wait_for_end(family, within_s=5.0)
 
     def end(self, *, within_s: float = 20.0) -> int:
         """Ask it to end, kill what does not, and return its exit code; a part that is gone already is fine."""
+        family = self._family()
         if self.running():
-            self.process.send_signal(signal.SIGCONT)
+            _signal(family, signal.SIGCONT)
             self.process.terminate()
         try:
             self.process.wait(within_s)
         except subprocess.TimeoutExpired:
-            self.signal(signal.SIGKILL)
+            _signal(family, signal.SIGKILL)
         code = self.process.wait()
-        self.signal(signal.SIGKILL)  # whatever it started and left behind
+        _signal(family, signal.SIGKILL)  # whatever it started and left behind
         return code
+
+    def _family(self) -> "list[_Process]":
+        """The part's process and all under it; empty when it has ended."""
+        return _tree(self.process.pid) if self.running() else []
 
     def complaints(self, lines: int = 8) -> str:
         """The last lines of its log."""
@@ -129,6 +133,50 @@ def _forward(stream: IO[str], lines: "queue.SimpleQueue[str]") -> None:
         for line in stream:
             lines.put(line)
     lines.put("")
+
+
+class _Process(NamedTuple):
+    """A process id and when it started, which together never name another process."""
+
+    pid: int
+    started: str
+
+
+def _tree(pid: int) -> list[_Process]:
+    """A process and its descendants, of whatever session, as /proc shows them now."""
+    try:
+        started = _stat(pid)[19]
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except (OSError, IndexError):
+        return []
+    return [_Process(pid, started), *(process for child in children for process in _tree(child))]
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _alive(process: _Process) -> bool:
+    try:
+        fields = _stat(process.pid)
+    except OSError:
+        return False
+    return fields[19] == process.started and fields[0] != "Z"
+
+
+def _signal(processes: Sequence[_Process], number: signal.Signals) -> None:
+    for process in processes:
+        if _alive(process):
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+
+
+def _wait_for_end(processes: Sequence[_Process], *, within_s: float) -> None:
+    until = time.monotonic() + within_s
+    while any(map(_alive, processes)) and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 def end_with_parent() -> tuple[str, ...]:

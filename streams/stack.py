@@ -7,9 +7,9 @@ with it reaches the same broker, Triton, features and warehouse.
 
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from streams.processes import Part, Parts
@@ -23,11 +23,12 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "ARROW_NUM_TH
 class Stack:
     """The running parts, by name, and the environment that reaches them."""
 
-    environment: Mapping[str, str]
+    environment: dict[str, str]
     parts: Parts
     state: Path
     worker_options: tuple[str, ...] = ()
     workers: list[Part] = field(default_factory=list)
+    _commands: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def broker(self) -> str:
@@ -42,15 +43,16 @@ class Stack:
         """The part that was started last under this name."""
         return next(part for part in reversed(list(self.parts)) if part.name == name)
 
-    def start(self, name: str, *command: str, ready_within_s: float = 90.0) -> Part:
-        """Start one more `precedent` command in this stack; reading its `address` waits for its ready line."""
-        return self.parts.start(
-            name,
-            precedent(*command),
-            env=self.environment,
-            log=self.state / "logs" / f"{name}.log",
-            ready_within_s=ready_within_s,
-        )
+    def start(self, name: str, *command: str) -> Part:
+        """Start a `precedent` command in this stack; reading its `address` waits for its ready line."""
+        self._commands[name] = command
+        log = self.state / "logs" / f"{name}.log"
+        return self.parts.start(name, precedent(*command), env=self.environment, log=log)
+
+    def start_again(self, name: str) -> Part:
+        """Start a part that has ended, at the address that it had."""
+        port = self.part(name).address.rpartition(":")[2]
+        return self.start(name, *self._commands[name], "--port", port)
 
     def start_worker(self) -> Part:
         """Start one more worker, without waiting for it."""
@@ -93,10 +95,10 @@ def embedded_stack(
         options = worker_options if triton else (*worker_options, "--in-process")
         stack = Stack(environment, parts, state, options)
         own_broker = None if broker else stack.start("broker", "broker")
-        model_server = stack.start("triton", "triton") if triton else None
+        model_server = stack.start("triton", "triton", "--port", "0") if triton else None
         writer = stack.start("features", "features", "writer")
         if warehouse:
-            environment["PRECEDENT_WAREHOUSE"] = _warehouse(stack)
+            _start_warehouse(stack)
         environment["PRECEDENT_BROKER"] = broker or (own_broker.address if own_broker else "")
         environment["PRECEDENT_FEATURES_WRITER"] = writer.address
         if model_server is not None:
@@ -109,19 +111,14 @@ def embedded_stack(
         yield stack
 
 
-def _warehouse(stack: Stack) -> str:
-    """Start the warehouse with a password of its own, bring its schema up to date, and return its address."""
+def _start_warehouse(stack: Stack) -> None:
+    """Start the warehouse with a password of its own and bring its schema up to date."""
     from warehouse.migrate import migrate
 
-    password = secrets.token_urlsafe(18)
-    user = WarehouseAddress("127.0.0.1", 0, "precedent", password)
-    owner = stack.parts.start(
-        "warehouse",
-        precedent("warehouse", "--path", str(stack.state / "warehouse")),
-        env={**stack.environment, "PRECEDENT_WAREHOUSE": user.url},
-        log=stack.state / "logs" / "warehouse.log",
-    )
+    login = WarehouseAddress("127.0.0.1", 0, "precedent", secrets.token_urlsafe(18))
+    stack.environment["PRECEDENT_WAREHOUSE"] = login.url  # whom it lets in; where it is comes with its ready line
+    owner = stack.start("warehouse", "warehouse", "--path", str(stack.state / "warehouse"))
     host, _, port = owner.address.rpartition(":")
-    address = WarehouseAddress(host, int(port), user.user, password)
+    address = replace(login, host=host, port=int(port))
     migrate(address)
-    return address.url
+    stack.environment["PRECEDENT_WAREHOUSE"] = address.url

@@ -18,6 +18,8 @@ from streams.worker.carry import Outlets
 from streams.worker.follower import ReleaseFollower
 from streams.worker.run import Assembly
 
+SCORER_DEADLINE_S = 3.0
+
 
 class PoolPerShape:
     """Decodes to the input shape that the judging release asks for; a release of another shape gets a new pool."""
@@ -47,9 +49,9 @@ def make_scorer(releases: Path, triton: str | None) -> Scorer:
         from serving.in_process import InProcessScorer
 
         return InProcessScorer(releases)
-    from serving.triton.client import TritonScorer
+    from serving.triton.client import TritonScorer, TritonSettings
 
-    return TritonScorer(triton)
+    return TritonScorer(triton, TritonSettings(deadline_s=SCORER_DEADLINE_S))
 
 
 def assemble(

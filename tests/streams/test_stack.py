@@ -1,0 +1,178 @@
+"""The whole path on its real embedded parts: broker, Triton, Feast's store, warehouse; two workers on one group."""
+
+import json
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bench.stand_in import point_to, publish_casebook, random_casebook, write_release
+from contracts.dead_letters import DeadLetter
+from contracts.releases import Pin
+from contracts.topics import VIDEOS_UPLOADED, VIDEOS_VERDICTS
+from contracts.verdicts import Verdict
+from streams.load import LoadPlan, count_features, send_and_check
+from streams.stack import Stack, embedded_stack
+from tests.serving.media_files import picture, write_audio_only, write_video, write_zero_frames
+from tests.streams.conftest import Topics
+from tests.streams.events import upload
+from tests.streams.test_worker import event, metric, named, until
+
+UPLOADED, DEAD, VERDICTS = VIDEOS_UPLOADED.name, VIDEOS_UPLOADED.dead, VIDEOS_VERDICTS.name
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stack")
+
+
+@pytest.fixture(scope="module")
+def stack(folder: Path) -> Iterator[Stack]:
+    root = folder / "releases"
+    point_to(root, write_release(root, 1, random_casebook(50)))
+    (folder / "media").mkdir()
+    options = ("--session-timeout", "2")
+    with embedded_stack(
+        folder / "state", root, workers=2, media_roots=(folder / "media",), worker_options=options
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def topics(stack: Stack) -> Iterator[Topics]:
+    opened = Topics(stack.broker)
+    opened.watch(VERDICTS, DEAD)
+    yield opened
+    opened.close()
+
+
+def rows_in_warehouse(stack: Stack, prefix: str) -> int:
+    from warehouse.address import connect, parse_address
+
+    client = connect(parse_address(stack.warehouse or ""))
+    try:
+        counted = client.query(
+            "SELECT uniqExact(event_id) FROM verdicts WHERE startsWith(event_id, {prefix:String})", {"prefix": prefix}
+        )
+        return int(counted.first_row[0])
+    finally:
+        client.close()
+
+
+def features_found(stack: Stack, video_ids: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    for name in ("PRECEDENT_ONLINE_STORE", "PRECEDENT_OFFLINE_STORE"):
+        if name in stack.environment:
+            monkeypatch.setenv(name, stack.environment[name])
+    return count_features(video_ids)
+
+
+def test_every_upload_becomes_a_verdict_a_feature_and_a_row(
+    stack: Stack, topics: Topics, monkeypatch: pytest.MonkeyPatch
+):
+    names = [f"path-{n}" for n in range(300)]
+    topics.send(UPLOADED, *(event(name, title=f"第{name}个标题", asr="你好" * 50) for name in names))
+
+    verdicts = [Verdict.model_validate_json(m.value()) for m in topics.read(VERDICTS, 300, where=named("path"))]
+    assert {v.event_id for v in verdicts} == {f"e-{name}" for name in names}
+    assert {(v.release_version, v.casebook_version) for v in verdicts} == {(1, 1)}
+    assert {c.case_id[:5] for v in verdicts for c in v.citations} == {"case-"}
+    assert features_found(stack, [f"v-{name}" for name in names], monkeypatch) == 300
+    until(lambda: rows_in_warehouse(stack, "e-path-") == 300)
+
+
+def test_broken_media_is_refused_by_reason_and_delays_nobody(stack: Stack, topics: Topics, folder: Path):
+    media = folder / "media"
+    write_video(media / "good.mp4", [picture(40 * n) for n in range(5)])
+    whole = (media / "good.mp4").read_bytes()
+    (media / "truncated.mp4").write_bytes(whole[: len(whole) // 3])
+    (media / "empty.mp4").touch()
+    write_audio_only(media / "audio.mp4")
+    write_zero_frames(media / "zero.mp4")
+    with (media / "huge.mp4").open("wb") as huge:
+        huge.truncate(1 << 34)
+    (folder / "outside.mp4").write_bytes(whole)
+    broken = {
+        "truncated.mp4": {"truncated", "unreadable"},
+        "empty.mp4": {"empty"},
+        "audio.mp4": {"no_video"},
+        "zero.mp4": {"no_frames", "no_video", "unreadable"},
+        "huge.mp4": {"too_many_bytes"},
+        "gone.mp4": {"unreachable"},
+        "../outside.mp4": {"outside_roots"},
+        "https://example.test/a.mp4": {"scheme_refused"},
+    }
+    addresses = {name: name if "://" in name else str(media / name) for name in broken}
+    topics.send(UPLOADED, *(event(f"film-{n}", media_url=url) for n, url in enumerate(addresses.values())))
+    topics.send(UPLOADED, event("film-good", media_url=str(media / "good.mp4")), event("film-text"))
+
+    letters = [DeadLetter.model_validate_json(m.value()) for m in topics.read(DEAD, len(broken), within_s=60)]
+    found = {json.loads(letter.raw)["media_url"]: letter.place for letter in letters}
+    assert all(found[addresses[name]] in reasons for name, reasons in broken.items()), found
+    verdicts = [Verdict.model_validate_json(m.value()) for m in topics.read(VERDICTS, 2, where=named("film"))]
+    assert {v.video_id: "frames" in v.missing for v in verdicts} == {"v-film-good": False, "v-film-text": True}
+
+
+def test_workers_follow_the_pointer_to_a_new_casebook_and_back_without_a_restart(
+    stack: Stack, topics: Topics, folder: Path
+):
+    root = folder / "releases"
+    publish_casebook(root, 2, random_casebook(60, prefix="later"))
+
+    def judged_by(version: int) -> bool:
+        name = f"pin-{version}-{datetime.now(UTC).timestamp():.6f}"
+        topics.send(UPLOADED, event(name))
+        [verdict] = topics.read(VERDICTS, 1, where=named(name))
+        return Verdict.model_validate_json(verdict.value()).casebook_version == version
+
+    point_to(root, Pin(release_version=1, casebook_version=2))
+    until(lambda: judged_by(2), within_s=30)
+    point_to(root, Pin(release_version=99, casebook_version=99))  # there is none: what is, goes on
+    assert all(judged_by(2) for _ in range(5))
+    point_to(root, Pin(release_version=1, casebook_version=1))
+    until(lambda: judged_by(1), within_s=30)
+
+
+@pytest.mark.parametrize("name", ["triton", "features", "warehouse"])
+def test_a_part_that_is_killed_and_comes_back_is_waited_for_and_nothing_is_lost(
+    stack: Stack, topics: Topics, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    ids = [f"{name}-{n}" for n in range(600)]
+    topics.send(UPLOADED, *(event(i) for i in ids[:200]))
+    topics.read(VERDICTS, 50, where=named(name))
+    _ = stack.part(name).address
+    stack.part(name).kill()
+    topics.send(UPLOADED, *(event(i) for i in ids[200:400]))
+    again = stack.start_again(name)
+    topics.send(UPLOADED, *(event(i) for i in ids[400:]))
+    _ = again.address
+
+    until(lambda: len({m.key() for m in topics.read(VERDICTS, 0, where=named(name))}) == 600, within_s=60)
+    until(lambda: rows_in_warehouse(stack, f"e-{name}-") == 600, within_s=30)
+    assert topics.read(DEAD, 0, where=lambda m: b"unexpected" in m.value()) == []
+    assert features_found(stack, [f"v-{i}" for i in ids], monkeypatch) == 600
+    assert all(worker.running() for worker in stack.workers)
+
+
+def test_a_frozen_triton_delays_but_does_not_lose(stack: Stack, topics: Topics):
+    topics.send(UPLOADED, *(event(f"ice-{n}") for n in range(100)))
+    triton = stack.part("triton")
+    triton.signal(signal.SIGSTOP)
+    topics.send(UPLOADED, *(event(f"ice-{n}") for n in range(100, 300)))
+    until(lambda: any(metric(w, 'precedent_waiting_seconds{part="scorer"}') > 0 for w in stack.workers))
+    triton.signal(signal.SIGCONT)
+
+    until(lambda: len({m.key() for m in topics.read(VERDICTS, 0, where=named("ice"))}) == 300, within_s=60)
+
+
+def test_a_load_finds_each_of_its_events_again(stack: Stack):
+    from contracts.videos import VideoUploaded
+
+    fields = upload("load", occurred_at=(datetime.now(UTC) - timedelta(seconds=1)).isoformat())
+    plan = LoadPlan(stack.broker, count=400, rate=400.0, warm_up=100)
+    ledger = send_and_check(plan, [VideoUploaded.model_validate(fields)], run="loadtest")
+
+    report = ledger.report(plan)
+    assert (report["sent"], report["verdicts"], report["missing"], report["dead"]) == (400, 400, 0, 0)
+    assert report["feature_latency_ms"]["p50"] > 0
