@@ -22,7 +22,7 @@ from policy.calibration import expected_calibration_error
 from policy.casebook import Evidence
 from policy.decide import toxicity_of
 from policy.evidence import gather, read_cases
-from policy.train import Policy, TrainSettings, run_student, train, write_release
+from policy.train import Lineage, Policy, TrainSettings, run_student, train, write_release
 from serving.casebook import search
 from serving.in_process import InProcessScorer
 from serving.preprocess.batch import preprocess
@@ -112,6 +112,7 @@ def _evidence(n: int, seed: int, settings: TrainSettings) -> list[Evidence]:
 
 def _only(item: Evidence, keep: str) -> Evidence:
     """The case with its words alone, or its picture alone; a video without media keeps an empty title."""
+    hidden: dict[str, str | None]
     if keep == "text":
         hidden, frames = {"media_url": None, "feedback": None}, None
         if item.case.upload.title is None and item.case.upload.ocr is None and item.case.upload.asr is None:
@@ -142,16 +143,8 @@ def _by_onnx(policy: Policy, evidence: list[Evidence], settings: TrainSettings) 
     """Scores through the exported release, and the largest gap to torch on any probability."""
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "release"
-        write_release(
-            policy,
-            path,
-            settings=settings,
-            version=1,
-            parent=None,
-            n_cases=len(evidence),
-            trained_on=f"sha256:{0:064x}",
-            now=datetime.now(UTC),
-        )
+        lineage = Lineage.of([item.case for item in evidence])
+        write_release(policy, path, lineage, settings=settings, now=datetime.now(UTC))
         folder = open_release(path)
         scorer = InProcessScorer({folder.pin: (folder.student, folder.casebook)})
 

@@ -41,8 +41,8 @@ def train(cases_path: Path, out: Path, parent: Path | None, roots: tuple[Path, .
       precedent simulate uploads --out clips --n 600 --seed 1 --as-cases
       precedent policy train --cases clips/cases.jsonl --out release-1
     """
-    from policy.evidence import digest_of_cases, gather, read_cases
-    from policy.train import TrainSettings, write_release
+    from policy.evidence import gather, read_cases
+    from policy.train import Lineage, TrainSettings, write_release
     from policy.train import train as train_policy
     from serving.preprocess.media import DecodePool, PoolSettings
     from serving.releases import open_release
@@ -62,16 +62,7 @@ def train(cases_path: Path, out: Path, parent: Path | None, roots: tuple[Path, .
     with progress_of(len(cases), "decoding") as advance:
         evidence = asyncio.run(decode_all(advance))
     trained = train_policy(evidence, settings=settings, seed=seed, tick=say)
-    release = write_release(
-        trained,
-        out,
-        settings=settings,
-        version=before.version + 1 if before else 1,
-        parent=before.version if before else None,
-        n_cases=len(cases),
-        trained_on=digest_of_cases(cases),
-        now=datetime.now(UTC),
-    )
+    release = write_release(trained, out, Lineage.of(cases, before), settings=settings, now=datetime.now(UTC))
     click.echo(
         json.dumps({"release": str(out), "version": release.version, "parent": release.parent, **release.metrics})
     )

@@ -23,6 +23,7 @@ from contracts.releases import InputShape, Release, Thresholds
 from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
 from policy.calibration import choose_thresholds, expected_calibration_error, fit_temperature
 from policy.casebook import Evidence, choose_precedents, write_precedents
+from policy.evidence import digest_of_cases
 from policy.fusion import FusionSettings, fit_fusion
 from policy.releases import new_folder, write_manifest
 from policy.text_fit import TextFit, TextSettings, fit_text
@@ -130,17 +131,23 @@ def train(
     )
 
 
-def write_release(
-    policy: Policy,
-    path: Path,
-    *,
-    settings: TrainSettings,
-    version: int,
-    parent: int | None,
-    n_cases: int,
-    trained_on: str,
-    now: datetime,
-) -> Release:
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where a release comes from: its version, its parent's, and the cases it was trained on."""
+
+    version: int
+    parent: int | None
+    n_cases: int
+    trained_on: str
+
+    @classmethod
+    def of(cls, cases: Sequence[DecidedCase], parent: Release | None = None) -> "Lineage":
+        """The release after `parent`, or the first."""
+        before = None if parent is None else parent.version
+        return cls(1 if before is None else before + 1, before, len(cases), digest_of_cases(cases))
+
+
+def write_release(policy: Policy, path: Path, lineage: Lineage, *, settings: TrainSettings, now: datetime) -> Release:
     """Write an immutable release folder at `path` (it must not exist) and return its manifest."""
     from serving.export import export_student
 
@@ -151,16 +158,16 @@ def write_release(
         return write_manifest(
             draft,
             lambda digests: Release(
-                version=version,
-                parent=parent,
+                version=lineage.version,
+                parent=lineage.parent,
                 created_at=now,
                 inputs=settings.inputs,
                 thresholds=policy.thresholds,
-                casebook_version=version,
-                n_cases=n_cases,
+                casebook_version=lineage.version,
+                n_cases=lineage.n_cases,
                 digests=digests,
                 metrics=policy.metrics,
-                trained_on=trained_on,
+                trained_on=lineage.trained_on,
             ),
         )
 

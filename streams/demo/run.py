@@ -23,9 +23,9 @@ from features.lookup import DECISIONS, Freshness, ViewerFeatures, lookup
 from features.rank import Candidates, rank
 from features.store import FeaturesConfig, open_store
 from policy.casebook import Evidence
-from policy.evidence import digest_of_cases, gather, read_cases
+from policy.evidence import gather, read_cases
 from policy.releases import promote
-from policy.train import TrainSettings, train, write_release
+from policy.train import Lineage, TrainSettings, train, write_release
 from serving.preprocess.media import DecodePool, PoolSettings
 from serving.releases import ReleasesRoot
 from simulation.uploads import Simulation, write_uploads
@@ -133,14 +133,7 @@ def _train(folder: Path, evidence: Sequence[Evidence], settings: TrainSettings, 
     policy = train(evidence, settings=settings, seed=seed, progress=lambda _: step.advance(1))
     now = datetime.now(UTC)
     write_release(
-        policy,
-        folder / "release-1",
-        settings=settings,
-        version=1,
-        parent=None,
-        n_cases=len(evidence),
-        trained_on=digest_of_cases([item.case for item in evidence]),
-        now=now,
+        policy, folder / "release-1", Lineage.of([item.case for item in evidence]), settings=settings, now=now
     )
     promote(ReleasesRoot(folder / "releases"), folder / "release-1", now=now)
 
