@@ -15,11 +15,13 @@ from serving.buckets import OUTPUTS, Buckets, group_by_shape, scores_of
 from serving.preprocess.inputs import ModelInputs, Tensors
 from serving.scorer import Scores
 from serving.triton.repository import ensemble_name
+from serving.triton.shared_frames import SharedFrames
 
 _TENSOR_TYPES = {"uint8": "UINT8", "int32": "INT32", "float32": "FP32"}
 _REFUSED = {"StatusCode.INVALID_ARGUMENT", "StatusCode.UNIMPLEMENTED", "StatusCode.OUT_OF_RANGE"}
-# A pin whose models are being loaded or unloaded is answered with one of these, whatever the status.
-_NOT_YET = ("unknown model", "not ready", "not at ready state", "not found", "unloading")
+# A pin whose models are being loaded or unloaded, or a server that was started anew, answers with one of these,
+# whatever the status.
+_NOT_YET = ("unknown model", "not ready", "not at ready state", "not found", "unloading", "shared memory region")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class TritonScorer:
         self._rng = rng or random.Random()
         self._client: Any = None
         self._slots = asyncio.Semaphore(self._settings.in_flight)
+        self._frames = SharedFrames(address, region_bytes=self._settings.buckets.most_frame_bytes)
 
     async def score(self, inputs: ModelInputs, pin: Pin) -> Scores:
         """Score B videos with the pinned versions, or raise as `Scorer` says."""
@@ -79,6 +82,7 @@ class TritonScorer:
     async def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
+            await self._frames.close(client)
             await client.close()
 
     async def _ask(self, tensors: Tensors, pin: Pin, until: float) -> Tensors:
@@ -107,12 +111,17 @@ class TritonScorer:
     async def _infer(self, tensors: Tensors, pin: Pin, timeout_s: float) -> Tensors:
         import tritonclient.grpc.aio as triton
 
-        given = []
-        for name, tensor in tensors.items():
-            one = triton.InferInput(name, tensor.shape, _TENSOR_TYPES[tensor.dtype.name])
-            given.append(one.set_data_from_numpy(tensor))
+        client = self._connection()
         wanted = [triton.InferRequestedOutput(name) for name in OUTPUTS]
-        answer = await self._connection().infer(ensemble_name(pin), given, outputs=wanted, client_timeout=timeout_s)
+        async with self._frames.lent(client, tensors["frames"]) as region:
+            given = []
+            for name, tensor in tensors.items():
+                one = triton.InferInput(name, tensor.shape, _TENSOR_TYPES[tensor.dtype.name])
+                if region is not None and name == "frames":
+                    given.append(one.set_shared_memory(region.name, tensor.nbytes))
+                else:
+                    given.append(one.set_data_from_numpy(tensor))
+            answer = await client.infer(ensemble_name(pin), given, outputs=wanted, client_timeout=timeout_s)
         arrays: Tensors = {name: answer.as_numpy(name) for name in OUTPUTS}
         n = len(tensors["present"])
         for name, array in arrays.items():

@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,8 +38,7 @@ class Ports:
 class TritonServer:
     """A Triton process that serves a model repository under explicit model control.
 
-    `work` keeps the backend's files and the log. Start it from a thread that lives as long as the server
-    should: the kernel ends the server with that thread.
+    `work` keeps the backend's files and the log. The server ends with this process, however that ends.
     """
 
     repository: Path
@@ -46,6 +46,8 @@ class TritonServer:
     grpc_port: int = 0
     ports: Ports | None = None
     _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False, repr=False)
+    # The kernel ends a child with the thread that started it, so that thread stays.
+    _starter: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "triton-starter"), repr=False)
 
     @property
     def address(self) -> str:
@@ -74,7 +76,7 @@ class TritonServer:
         self.stop()
         for attempt in range(3):
             ports = self.ports or _free_ports(self.grpc_port)
-            self._process = self._spawn(ports)
+            self._process = self._starter.submit(self._spawn, ports).result()
             if self._answers(ports.grpc, timeout_s):
                 self.ports = ports
                 return
@@ -157,9 +159,11 @@ class TritonServer:
         return f"precedent_{os.getpid()}_{self.repository.resolve().stat().st_ino}_"
 
     def _remove_shared_memory(self) -> None:
-        """Remove the regions that model processes of a killed server left behind."""
-        for region in Path("/dev/shm").glob(f"{self._shared_memory_prefix}*"):
-            region.unlink(missing_ok=True)
+        """Remove the regions of this server's model processes, and of servers whose owner is gone."""
+        for region in Path("/dev/shm").glob("precedent_*_*_*"):
+            owner = region.name.split("_")[1]
+            if region.name.startswith(self._shared_memory_prefix) or not Path("/proc", owner).exists():
+                region.unlink(missing_ok=True)
 
 
 def _wheel() -> Path:

@@ -13,17 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tritonclient.grpc.aio as triton_client
 
-from bench.stand_in import point_to, publish_casebook, random_casebook, random_inputs, write_release
+from bench.stand_in import SHAPE, point_to, publish_casebook, random_casebook, random_inputs, write_release
 from contracts.errors import BadInputError, DependencyError
 from contracts.releases import Pin
 from serving.in_process import InProcessScorer
 from serving.preprocess.inputs import ModelInputs
 from serving.scorer import Scores
+from serving.triton import shared_frames
 from serving.triton.client import TritonScorer, TritonSettings
 from serving.triton.embedded import EmbeddedTriton
+from serving.triton.shared_frames import SHARED_MEMORY, WORTH_SHARING
 
 FIRST = Pin(release_version=1, casebook_version=1)
+LARGER = SHAPE.model_copy(update={"n_frames": 9, "frame_px": 32})
 NEVER = Pin(release_version=99, casebook_version=99)
 
 
@@ -49,6 +53,12 @@ class Served:
         while pin not in self.triton.follower.served:
             assert time.monotonic() < until, self.triton.follower.broken
             self.triton.step()
+
+    def until_restarted(self) -> None:
+        """Start a killed server anew, once it is gone."""
+        while self.triton.server.running:
+            time.sleep(0.01)
+        self.triton.step()
 
 
 @pytest.fixture(scope="module")
@@ -181,12 +191,48 @@ def test_a_client_whose_server_was_killed_waits_and_goes_on(served: Served, firs
             assert served.triton.server.pid is not None
             os.kill(served.triton.server.pid, signal.SIGKILL)
             waiting = asyncio.create_task(scorer.score(inputs, first))
-            await asyncio.sleep(0.3)
-            assert not waiting.done()
-            await asyncio.to_thread(served.triton.step)
+            await asyncio.to_thread(served.until_restarted)
             return before, await waiting
 
     assert_equal(*asyncio.run(run()))
+
+
+def test_frames_travel_by_shared_memory_that_outlives_neither_server_nor_client(served: Served, first: Pin) -> None:
+    inputs = random_inputs(64, media=True, shape=LARGER, n_ngrams=40)
+    assert inputs.frames[:32].nbytes > WORTH_SHARING
+    expected = InProcessScorer(served.root).score_now(inputs, first)
+
+    async def run() -> None:
+        async with scorer_of(served, TritonSettings(deadline_s=60.0)) as scorer:
+            for _ in range(3):
+                assert_equal(await scorer.score(inputs, first), expected)
+            names = await registered(served)
+            assert names
+            assert not [name for name in names if (SHARED_MEMORY / name).exists()]
+            assert served.triton.server.pid is not None
+            os.kill(served.triton.server.pid, signal.SIGKILL)
+            await asyncio.to_thread(served.until_restarted)
+            assert_equal(await scorer.score(inputs, first), expected)
+        assert await registered(served) == set()
+
+    asyncio.run(run())
+
+
+async def registered(served: Served) -> set[str]:
+    """The regions of shared memory that the server knows."""
+    async with triton_client.InferenceServerClient(served.triton.address) as client:
+        status = await client.get_system_shared_memory_status()
+        return set(status.regions)
+
+
+def test_a_server_that_cannot_open_the_memory_is_sent_the_frames(
+    served: Served, first: Pin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(shared_frames, "SHARED_MEMORY", tmp_path)
+    inputs = random_inputs(32, media=True, shape=LARGER, n_ngrams=40)
+    expected = InProcessScorer(served.root).score_now(inputs, first)
+    assert_equal(scored(served, inputs, first), expected)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_server_at_all_is_a_dependency_that_is_away() -> None:
