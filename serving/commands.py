@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from contracts.errors import BadInputError
+
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FOLLOW_EVERY_S = 0.2
 
@@ -25,23 +27,50 @@ FOLLOW_EVERY_S = 0.2
 @click.option(
     "--grace-s", type=click.FloatRange(0), default=10.0, show_default=True, help="How long unnamed pins stay loaded."
 )
-def triton(releases: Path, port: int, repository: Path | None, instances: int, grace_s: float) -> None:
+@click.option("--server", help="HOST:PORT of a Triton that runs elsewhere, on the same --repository.")
+@click.option("--gpu", is_flag=True, help="With --server: its models run on its GPUs.")
+@click.option("--tensorrt", type=click.Choice(["FP32", "FP16"]), help="With --gpu: run the student by TensorRT.")
+def triton(
+    releases: Path,
+    port: int,
+    repository: Path | None,
+    instances: int,
+    grace_s: float,
+    server: str | None,
+    gpu: bool,
+    tensorrt: str | None,
+) -> None:
     """Serve the live, canary and shadow releases of a folder by Triton, following its pointer.
+
+    Without --server, the embedded Triton runs here, on the Python backend. With it, models are written to a
+    repository that it shares, for the onnxruntime backend, and loaded by its model control
+    (--model-control-mode=explicit).
 
     \b
     Example:
       precedent triton --releases releases --port 0
+      precedent triton --releases releases --repository /models --server triton:8001 --gpu
     """
-    from serving.triton.configs import ServingOptions
-    from serving.triton.embedded import EmbeddedTriton
+    from serving.triton.configs import Backend, ServingOptions
+    from serving.triton.embedded import EmbeddedTriton, RemoteTriton
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     stopped = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopped.set())
-    options = ServingOptions(instances=instances)
-    with EmbeddedTriton(releases, port=port, repository=repository, options=options, grace_s=grace_s) as served:
+    served: EmbeddedTriton | RemoteTriton
+    if server is None:
+        if gpu or tensorrt:
+            raise BadInputError("--gpu and --tensorrt need --server: the embedded Triton runs on the CPU")
+        options = ServingOptions(instances=instances)
+        served = EmbeddedTriton(releases, port=port, repository=repository, options=options, grace_s=grace_s)
+    else:
+        if repository is None:
+            raise BadInputError("--server needs --repository, the folder that the server reads")
+        options = ServingOptions(Backend.ONNXRUNTIME, instances=instances, gpu=gpu, tensorrt=tensorrt or "")
+        served = RemoteTriton(releases, server, repository=repository, options=options, grace_s=grace_s)
+    with served:
         ready = {"part": "triton", "address": served.address, "served": len(served.follower.served)}
-        click.echo(json.dumps(ready | {"log": str(served.server.log)}))
+        click.echo(json.dumps(ready))
         while not stopped.wait(FOLLOW_EVERY_S):
             served.step()

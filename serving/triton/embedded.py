@@ -1,4 +1,4 @@
-"""A releases folder in, an embedded Triton that serves its pointer's pins out: server and follower as one."""
+"""A releases folder in, a Triton that serves its pointer's pins out: one started here, or one that runs elsewhere."""
 
 import logging
 import tempfile
@@ -13,6 +13,29 @@ from serving.triton.repository import ModelRepository
 from serving.triton.server import TritonServer
 
 log = logging.getLogger(__name__)
+
+
+class RemoteTriton:
+    """A Triton that somebody else runs on a repository we share, kept on the pointer's pins by `step`."""
+
+    def __init__(
+        self, releases: Path, address: str, *, repository: Path, options: ServingOptions, grace_s: float = 10.0
+    ) -> None:
+        self.address = address
+        models = ModelRepository(repository, options)
+        self.follower = PointerFollower(ReleasesRoot(releases), models, TritonControl(address), grace_s=grace_s)
+
+    def __enter__(self) -> Self:
+        self.step()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Its models stay loaded: others are being served by them."""
+
+    def step(self) -> None:
+        self.follower.step()
 
 
 class EmbeddedTriton:
@@ -42,6 +65,7 @@ class EmbeddedTriton:
         models.prune(())
         try:
             self.server.start()
+            log.info("Triton answers at %s, its own log is %s", self.address, self.server.log)
             control = TritonControl(self.server.address)
             self.follower = PointerFollower(self._releases, models, control, grace_s=self._grace_s)
             self.follower.step()

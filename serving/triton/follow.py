@@ -9,17 +9,19 @@ from typing import Protocol
 from contracts.errors import BadInputError, DependencyError
 from contracts.releases import Pin, ReleasePointer
 from serving.releases import ReleasesRoot
-from serving.triton.repository import ModelRepository, model_names
+from serving.triton.repository import ModelRepository, ensemble_name, model_names
 
 log = logging.getLogger(__name__)
 
 
 class ModelControl(Protocol):
-    """Loads and unloads models of a running server."""
+    """Loads and unloads models of a running server, and says whether one answers."""
 
     def load(self, name: str) -> None: ...
 
     def unload(self, name: str) -> None: ...
+
+    def ready(self, name: str) -> bool: ...
 
 
 class TritonControl:
@@ -34,6 +36,16 @@ class TritonControl:
 
     def unload(self, name: str) -> None:
         self._call("unload_model", name)
+
+    def ready(self, name: str) -> bool:
+        import tritonclient.grpc as triton
+        from tritonclient.utils import InferenceServerException
+
+        with triton.InferenceServerClient(self._address) as client:
+            try:
+                return bool(client.is_model_ready(name, client_timeout=5.0))
+            except InferenceServerException:
+                return False
 
     def _call(self, method: str, name: str) -> None:
         import tritonclient.grpc as triton
@@ -57,7 +69,8 @@ def pins_of(pointer: ReleasePointer) -> list[Pin]:
 class PointerFollower:
     """Keeps a repository and its server on the pointer's pins; call `step` a few times a second.
 
-    A pin that breaks is reported once and tried again every `retry_s`; what served before goes on serving.
+    A pin that breaks is reported once and tried again every `retry_s`; what served before goes on serving. As
+    often it is checked that the server still has its models: one that was started anew gets them again.
     """
 
     root: ReleasesRoot
@@ -78,10 +91,13 @@ class PointerFollower:
         """Bring what is served one step nearer to what the pointer names."""
         if self._pointer_moved():
             self._retry_at = 0.0
-        missing = [pin for pin in self._wanted if pin not in self.served]
-        if missing and self.clock() >= self._retry_at:
-            for pin in missing:
-                self._serve(pin)
+        if self.clock() >= self._retry_at:
+            if not all(self.control.ready(ensemble_name(pin)) for pin in self.served):
+                log.warning("the server lost its models and is given them anew")
+                self.forget()
+            for pin in self._wanted:
+                if pin not in self.served:
+                    self._serve(pin)
             self._retry_at = self.clock() + self.retry_s
         self._retire()
 

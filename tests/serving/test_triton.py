@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,16 +15,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tritonclient.grpc.aio as triton_client
+from click.testing import CliRunner
 
 from bench.stand_in import SHAPE, point_to, publish_casebook, random_casebook, random_inputs, write_release
 from contracts.errors import BadInputError, DependencyError
 from contracts.releases import Pin
+from serving.commands import triton as triton_command
 from serving.in_process import InProcessScorer
 from serving.preprocess.inputs import ModelInputs
+from serving.releases import ReleasesRoot
 from serving.scorer import Scores
 from serving.triton import shared_frames
 from serving.triton.client import TritonScorer, TritonSettings
-from serving.triton.embedded import EmbeddedTriton
+from serving.triton.configs import Backend, ServingOptions
+from serving.triton.embedded import EmbeddedTriton, RemoteTriton
+from serving.triton.follow import TritonControl
+from serving.triton.repository import ModelRepository
 from serving.triton.shared_frames import SHARED_MEMORY, WORTH_SHARING
 
 FIRST = Pin(release_version=1, casebook_version=1)
@@ -248,6 +255,26 @@ def test_no_server_at_all_is_a_dependency_that_is_away() -> None:
     asyncio.run(run())
 
 
+def test_triton_reads_the_cluster_configuration_up_to_the_backend_it_lacks(served: Served, tmp_path: Path) -> None:
+    options = ServingOptions(Backend.ONNXRUNTIME, instances=2)
+    root = ReleasesRoot(served.root)
+    ModelRepository(tmp_path, options).publish(FIRST, root.student_of(FIRST), root.casebook_of(FIRST), SHAPE)
+    shutil.copytree(tmp_path / "student_r1", served.triton.server.repository / "student_r1_cluster")
+    config = served.triton.server.repository / "student_r1_cluster" / "config.pbtxt"
+    config.write_text(config.read_text().replace("student_r1", "student_r1_cluster"))
+    with pytest.raises(BadInputError, match="unable to find backend library for backend 'onnxruntime'"):
+        TritonControl(served.triton.address).load("student_r1_cluster")
+
+
+def test_a_triton_that_runs_elsewhere_is_followed_by_its_shared_repository(served: Served, first: Pin) -> None:
+    pin = served.publish()
+    repository = served.triton.server.repository
+    with RemoteTriton(served.root, served.triton.address, repository=repository, options=ServingOptions()) as remote:
+        assert remote.follower.served == {pin}
+    assert scored(served, random_inputs(2), pin).cited_ids[0, 0].startswith("v")
+    served.until_served(pin)
+
+
 def start_command(root: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "cli", "triton", "--releases", str(root), "--port", "0"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -265,6 +292,13 @@ def group_of(pid: int) -> set[int]:
             parents[int(stat.parent.name)] = int(fields[1])
     children = {child for child, parent in parents.items() if parent == pid}
     return children | {child for child, parent in parents.items() if parent in children}
+
+
+@pytest.mark.parametrize("wrong", [["--gpu"], ["--server", "127.0.0.1:1"]])
+def test_options_that_do_not_go_together_are_bad_input(wrong: list[str], tmp_path: Path) -> None:
+    result = CliRunner().invoke(triton_command, ["--releases", str(tmp_path), *wrong])
+    assert isinstance(result.exception, BadInputError)
+    assert wrong[0] in str(result.exception)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
