@@ -1,6 +1,5 @@
 """An embedded broker for each test that wants one: it forgets everything, so nothing is left of the test before."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
-from streams.processes import Part, start_part
+from streams.processes import start_part
 from streams.stack import precedent
 
 
@@ -77,19 +76,3 @@ def topics(broker: str) -> Iterator[Topics]:
     opened = Topics(broker)
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def start_stand_in(broker: str, tmp_path: Path) -> Iterator[Callable[..., Part]]:
-    """Start a worker on stand-in parts; those still running are ended with the test."""
-    started: list[Part] = []
-
-    def start(state: Path | None = None, *, group: str, at: str = broker) -> Part:
-        number = len(started)
-        command = [sys.executable, "-m", "tests.streams.stand_ins", at, str(state or tmp_path), group]
-        started.append(start_part(f"worker-{number}", command, log=tmp_path / f"worker-{number}.log"))
-        return started[-1]
-
-    yield start
-    for part in reversed(started):
-        part.end()

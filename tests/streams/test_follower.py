@@ -1,0 +1,105 @@
+"""A worker follows the pointer only to models that are ready, and past nothing that is broken."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bench.stand_in import point_to, publish_casebook, random_casebook, write_release
+from contracts.releases import Pin
+from serving.releases import ReleasesRoot
+from streams.worker.follower import ReleaseFollower
+
+FIRST = Pin(release_version=1, casebook_version=1)
+LATER = Pin(release_version=1, casebook_version=2)
+
+
+class Readiness:
+    def __init__(self, *pins: Pin) -> None:
+        self.pins = set(pins)
+        self.asked = 0
+
+    async def ready(self, pin: Pin) -> bool:
+        self.asked += 1
+        return pin in self.pins
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_release(tmp_path, 1, random_casebook(10))
+    publish_casebook(tmp_path, 2, random_casebook(10))
+    point_to(tmp_path, FIRST)
+    return tmp_path
+
+
+def pin_after_looks(follower: ReleaseFollower, looks: int = 1) -> Pin | None:
+    async def look() -> None:
+        for _ in range(looks):
+            await follower.look()
+
+    asyncio.run(look())
+    return follower.policy.pin if follower.policy else None
+
+
+def test_the_live_pin_judges_as_soon_as_its_models_are_ready(root: Path):
+    models = Readiness()
+    follower = ReleaseFollower(ReleasesRoot(root), models)
+
+    assert pin_after_looks(follower) is None
+    models.pins.add(FIRST)
+    assert pin_after_looks(follower) == FIRST
+    assert follower.policy is not None
+    assert follower.policy.release.version == 1
+
+
+def test_a_moved_pointer_changes_nothing_until_the_new_models_are_ready(root: Path):
+    models = Readiness(FIRST)
+    follower = ReleaseFollower(ReleasesRoot(root), models)
+    assert pin_after_looks(follower) == FIRST
+
+    point_to(root, LATER)
+    assert pin_after_looks(follower, 3) == FIRST
+    models.pins.add(LATER)
+    assert pin_after_looks(follower) == LATER
+    point_to(root, FIRST)
+    assert pin_after_looks(follower) == FIRST
+
+
+def test_a_pointer_that_stands_still_is_not_asked_about_again(root: Path):
+    models = Readiness(FIRST)
+    follower = ReleaseFollower(ReleasesRoot(root), models)
+    pin_after_looks(follower, 20)
+
+    assert models.asked == 1
+
+
+@pytest.mark.parametrize("break_it", ["garbage", "no release", "gone"])
+def test_a_broken_pointer_leaves_the_policy_as_it_is_and_is_reported_once(root: Path, break_it: str, caplog):
+    follower = ReleaseFollower(ReleasesRoot(root), Readiness(FIRST, LATER))
+    assert pin_after_looks(follower) == FIRST
+
+    pointer = ReleasesRoot(root).pointer_path
+    if break_it == "garbage":
+        pointer.write_text("{")
+    elif break_it == "no release":
+        point_to(root, Pin(release_version=99, casebook_version=99))
+    else:
+        pointer.unlink()
+    assert pin_after_looks(follower, 5) == FIRST
+    assert sum("ALERT" in record.message for record in caplog.records) == 1
+    point_to(root, LATER)
+    assert pin_after_looks(follower) == LATER
+
+
+def test_the_first_policy_is_waited_for(tmp_path: Path):
+    follower = ReleaseFollower(ReleasesRoot(tmp_path), Readiness(FIRST), every_s=0.01)
+
+    async def wait() -> Pin:
+        waiting = asyncio.create_task(follower.first_policy())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        write_release(tmp_path, 1, random_casebook(10))
+        point_to(tmp_path, FIRST)
+        return (await waiting).pin
+
+    assert asyncio.run(wait()) == FIRST
