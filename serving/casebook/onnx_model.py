@@ -30,8 +30,9 @@ _OPSET, _IR_VERSION = 17, 8
 
 
 def capacity_for(n_precedents: int) -> int:
-    """Rows of the padded matrix: the power of two that holds them, at least 1,024."""
-    return max(LEAST_CAPACITY, 1 << max(0, n_precedents - 1).bit_length())
+    """Rows of the padded matrix: at least 1,024, then in steps of an eighth of the next power of two."""
+    step = max(LEAST_CAPACITY, (1 << max(0, n_precedents - 1).bit_length()) // 8)
+    return max(1, -(-n_precedents // step)) * step
 
 
 def write_casebook(casebook: Casebook, path: Path) -> None:
@@ -75,8 +76,8 @@ def ids_from_bytes(encoded: npt.NDArray[np.uint8]) -> npt.NDArray[np.object_]:
 def _blocks(casebook: Casebook) -> Iterator[tuple[int, Floats]]:
     """The precedents as matrices [D, block], padded with zeros up to the capacity."""
     capacity = capacity_for(len(casebook))
-    size = min(BLOCK, capacity)
-    for i, start in enumerate(range(0, capacity, size)):
+    for i, start in enumerate(range(0, capacity, BLOCK)):
+        size = min(BLOCK, capacity - start)
         block = np.zeros((casebook.width, size), np.float32)
         rows = casebook.embeddings[start : start + size]
         block[:, : len(rows)] = rows.T
@@ -110,7 +111,6 @@ def _model(casebook: Casebook, matrices: list["TensorProto"]) -> "ModelProto":
     from onnx.numpy_helper import from_array
 
     blend, padding = casebook.blend, capacity_for(len(casebook)) - len(casebook) + 1
-    block = matrices[0].dims[1]
     search_blocks = "\n".join(
         f"""cosine_{i} = MatMul(embedding, precedents_{i})
         best_{i}, within_{i} = TopK(cosine_{i}, k)
@@ -173,7 +173,7 @@ def _model(casebook: Casebook, matrices: list["TensorProto"]) -> "ModelProto":
         "weights": np.pad(casebook.weights, (0, padding)),
         "case_ids": np.pad(id_bytes(casebook.case_ids), ((0, padding), (0, 0))),
         "categories": np.pad(casebook.categories.astype(np.int32), (0, padding), constant_values=-1),
-        **{f"start_{i}": np.array([i * block], np.int64) for i in range(len(matrices))},
+        **{f"start_{i}": np.array([i * BLOCK], np.int64) for i in range(len(matrices))},
     }
     graph.initializer.extend(matrices)
     graph.initializer.extend(from_array(value, name) for name, value in constants.items())

@@ -147,7 +147,7 @@ def test_the_blend_is_convex(strength: float, sharpness: float, floor: float, n:
     assert (share <= 1).all()
 
 
-@pytest.mark.parametrize(("n", "width"), [(0, 4), (3, 4), (1_024, 8), (1_500, 32)])
+@pytest.mark.parametrize(("n", "width"), [(0, 4), (3, 4), (1_024, 8), (17_000, 6)])
 def test_onnx_and_its_oracle_agree(n: int, width: int, tmp_path: Path) -> None:
     casebook = random_casebook(n, width=width, blend=Blend(k=16, floor=0.1, strength=0.7))
     session = written(casebook, tmp_path)
@@ -185,9 +185,14 @@ def assert_same(found: Scores, expected: Scores) -> None:
     assert np.array_equal(found.cited_categories, expected.cited_categories)
 
 
-def test_capacity_is_the_power_of_two_that_holds_them() -> None:
-    sizes = (0, 1, 1_024, 1_025, 4_096, 100_000, 1_000_000)
-    assert [capacity_for(n) for n in sizes] == [1_024, 1_024, 1_024, 2_048, 4_096, 131_072, 1_048_576]
+def test_capacity_grows_in_steps_of_an_eighth_and_wastes_little() -> None:
+    sizes = (0, 1, 1_024, 1_025, 10_000, 100_000, 1_000_000)
+    assert [capacity_for(n) for n in sizes] == [1_024, 1_024, 1_024, 2_048, 10_240, 114_688, 1_048_576]
+
+
+@given(st.integers(1, 3_000_000))
+def test_capacity_holds_them_and_a_publication_of_one_more_mostly_keeps_it(n: int) -> None:
+    assert n <= capacity_for(n) <= max(1_024 + n, n * 1.25)
 
 
 def test_a_publication_within_the_capacity_keeps_the_models_shapes(tmp_path: Path) -> None:
