@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
 from contracts.verdicts import MODALITIES
 from serving.preprocess.inputs import N_LAYOUT, ModelInputs
-from serving.student import FRAMES, Student, log_probabilities
+from serving.student import FRAMES, Student
 
 FEEDBACK = MODALITIES.index("feedback")
 TEXTS = slice(1, 4)
@@ -52,7 +52,7 @@ def fit_fusion(
     student: Student,
     inputs: ModelInputs,
     words_N_K: npt.NDArray[np.float32],
-    topics_N_T: npt.NDArray[np.float32],
+    text_N_T: npt.NDArray[np.float32],
     labels_N: npt.NDArray[np.int64],
     rows: npt.NDArray[np.int64],
     *,
@@ -74,7 +74,7 @@ def fit_fusion(
     optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     steps = settings.epochs * (len(rows) // settings.batch + 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, total_steps=steps)
-    speechless = log_probabilities(student.text.bias[None])[0]
+    speechless = _without_words(student)
     student.train()
     for epoch in range(settings.epochs):
         losses = []
@@ -87,16 +87,16 @@ def fit_fusion(
             present = torch.from_numpy(inputs.present[chunk]).clone()
             signals = torch.from_numpy(inputs.signals[chunk]).clone()
             words = torch.from_numpy(words_N_K[chunk]).clone()
-            topics = torch.from_numpy(topics_N_T[chunk]).clone()
+            text = torch.from_numpy(text_N_T[chunk]).clone()
             hide = torch.from_numpy(rng.random((len(chunk), 3)) < settings.drop)
             present[hide[:, 0], FRAMES] = 0
             present[hide[:, 1], TEXTS] = 0
             words[hide[:, 1]] = speechless
-            topics[hide[:, 1]] = 0
+            text[hide[:, 1]] = 0
             present[hide[:, 2], FEEDBACK] = 0
             signals[hide[:, 2], N_LAYOUT:] = 0
             picture = student.picture(frames, present)
-            logits, _ = student.fuse(words, topics, picture, signals, present)
+            logits, _ = student.fuse(words, text, picture, signals, present)
             labels = torch.from_numpy(labels_N[chunk])
             loss = moderation_loss(logits, labels, binary_weight=settings.binary_weight)
             if len(shown := torch.nonzero(present[:, FRAMES])[:, 0]):
@@ -110,3 +110,12 @@ def fit_fusion(
             losses.append(loss.item())
         tick(f"epoch {epoch + 1}/{settings.epochs}, loss {np.mean(losses):.3f}")
     student.eval()
+
+
+def _without_words(student: Student) -> Tensor:
+    """What the text tower says of a video without a word: log-probabilities [16]."""
+    nothing = torch.zeros((1, 1), dtype=torch.int32)
+    present = torch.zeros((1, len(MODALITIES)), dtype=torch.uint8)
+    with torch.no_grad():
+        words, _ = student.text(nothing, nothing.to(torch.uint8), present)
+    return words[0]

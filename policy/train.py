@@ -29,7 +29,6 @@ from policy.releases import new_folder, write_manifest
 from policy.text_fit import TextFit, TextSettings, fit_text
 from serving.casebook import Blend, Casebook, search, write_casebook
 from serving.preprocess.batch import preprocess
-from serving.preprocess.glossary import topic_table
 from serving.preprocess.inputs import ModelInputs
 from serving.releases import CASEBOOK, PRECEDENTS, STUDENT
 from serving.student import FRAMES, Student, StudentShape
@@ -78,14 +77,11 @@ def train(
     labels = np.array([case.category.position for case in cases], np.int64)
     tick(f"text tower on {len(cases)} cases")
     buckets = settings.inputs.text_buckets
-    topics_V_T = topic_table(buckets)
-    text = fit_text(inputs, labels, topics_V_T, buckets=buckets, settings=settings.text, seed=seed)
+    text = fit_text(inputs, labels, buckets=buckets, settings=settings.text, seed=seed)
     with_frames = int(inputs.present[:, FRAMES].sum())
     fused = settings.fused if settings.fused is not None else with_frames >= settings.fewest_cases_to_fuse
-    student = Student(
-        StudentShape(buckets, n_topics=topics_V_T.shape[1], n_projected=settings.text.n_projected, fused=fused)
-    )
-    for name in ("table", "heads", "bias"):
+    student = Student(StudentShape(buckets, text_dim=text.embedding.shape[1], n_taught=len(text.taught), fused=fused))
+    for name in ("table", "bias", "shift", "taught", "taught_violative", "stack"):
         getattr(student.text, name).copy_(torch.from_numpy(getattr(text, name)))
     judged = np.arange(len(cases))
     if fused:
@@ -96,7 +92,7 @@ def train(
             student,
             inputs,
             text.out_of_sample,
-            text.topics,
+            text.embedding,
             labels,
             taught,
             settings=settings.fusion,
@@ -244,13 +240,11 @@ def _out_of_sample(
     with torch.inference_mode():
         for start in range(0, len(inputs), batch):
             rows = slice(start, start + batch)
-            words, topics, embedding = (
-                torch.from_numpy(a[rows]) for a in (text.out_of_sample, text.topics, text.embedding)
-            )
+            words, embedding = (torch.from_numpy(a[rows]) for a in (text.out_of_sample, text.embedding))
             present = torch.from_numpy(inputs.present[rows])
             picture = student.eval().picture(torch.from_numpy(inputs.frames[rows]), present)
             signals = torch.from_numpy(inputs.signals[rows])
-            logits, hidden = student.fuse(words, topics, picture, signals, present)
+            logits, hidden = student.fuse(words, embedding, picture, signals, present)
             parts.append((logits.numpy(), student.embed(embedding, hidden).numpy()))
     logits_N_16, embeddings_N_D = (np.concatenate(column) for column in zip(*parts, strict=True))
     return logits_N_16, embeddings_N_D

@@ -1,17 +1,16 @@
 """The student: frames, hashed n-grams and signals in, 16 calibrated probabilities and an embedding out.
 
-    n-grams -> tf-idf -> [ words and topics -> 16 log-probabilities ] ------+
-                      -> [ topics ] ------------------------+               + -> temperature -> softmax
-    frames  -> convolutions -> pooled over time ------------+-> fusion MLP -+
+    n-grams -> tf-idf -> [ words, and the vote of like cases -> 16 log-probabilities ] -+
+                      -> [ projection ] --------------------+                           + -> temperature -> softmax
+    frames  -> convolutions -> pooled over time ------------+-> fusion MLP -------------+
     signals -> scaled --------------------------------------+
 
-Shapes: B videos, F frames of H x W pixels, L n-grams, V = 3 * buckets rows of the table, T topics,
+Shapes: B videos, F frames of H x W pixels, L n-grams, V = 3 * buckets rows of the table, T text dimensions,
 P picture dimensions. Everything a video lacks is masked by `present`, so that any part may be missing.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,79 +20,79 @@ from contracts.verdicts import MODALITIES
 from serving.preprocess.inputs import SIGNALS
 
 N_TEXT_FIELDS = 3
+VOTE_SHARPNESS = 3.0
 FRAMES = MODALITIES.index("frames")
 
 
 @dataclass(frozen=True, slots=True)
 class StudentShape:
-    """Sizes of the student's parts; `fused` False leaves the wide table alone to speak."""
+    """Sizes of the student's parts; without `fused` the text alone speaks."""
 
     buckets: int
-    n_topics: int = 0
-    n_projected: int = 32
+    text_dim: int = 128
+    n_taught: int = 2_048
     picture_dim: int = 64
     hidden_dim: int = 128
     fused: bool = True
 
-    @property
-    def topic_dim(self) -> int:
-        """Length of what is known of the topics: those of each field and of all."""
-        return (N_TEXT_FIELDS + 1) * self.n_topics
-
-    @property
-    def table_columns(self) -> int:
-        return 1 + N_CATEGORIES + self.n_topics + self.n_projected
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 class TextTower(nn.Module):
-    """Hashed n-grams to 16 log-probabilities, topics and an embedding, by one gather from one table.
+    """Hashed n-grams to 16 log-probabilities and an embedding, by one gather from one table.
 
-    Each row of the table is (idf, 16 weights, topics, projection). Per field f, with t = 1 + log(count):
+    Each row of the table is (idf, 16 weights, T projections). With t = 1 + log(count), per field f:
 
         x_f = t * idf, L2-normalised          words, as scikit-learn's TfidfVectorizer with sublinear tf
-        h_f = sum of t * idf * topics, L2-normalised;   h = the sum over fields, L2-normalised
-        z   = weights . x + heads . (h_title, h_ocr, h_asr, h) + bias
+        e   = unit(projection of x / |x| - shift)        whitened latent semantics: its directions have equal variance
+        v   = log odds of violative among the taught cases, each weighted by exp(sharpness * e . e_case)
 
-    `z` is 15 logits for the category given that it is violative, and the logit of positive against violative, so
-    that p(k) = sigmoid(-z_positive) * softmax15(z)_k.
+    The vote `v` and the linear logit of the words are two views of one question; `stack` weighs them. `z` is 15
+    logits for the category given that it is violative, and the logit of positive against violative, so that
+    p(k) = sigmoid(-z_positive) * softmax15(z)_k.
     """
 
     table: Tensor
-    heads: Tensor
     bias: Tensor
+    shift: Tensor
+    taught: Tensor
+    taught_violative: Tensor
+    stack: Tensor
 
     def __init__(self, shape: StudentShape) -> None:
         super().__init__()
         self.shape = shape
-        self.register_buffer("table", torch.zeros(N_TEXT_FIELDS * shape.buckets, shape.table_columns))
-        self.register_buffer("heads", torch.zeros(shape.topic_dim, N_CATEGORIES))
+        rows = N_TEXT_FIELDS * shape.buckets
+        self.register_buffer("table", torch.zeros(rows, 1 + N_CATEGORIES + shape.text_dim))
         self.register_buffer("bias", torch.zeros(N_CATEGORIES))
+        self.register_buffer("shift", torch.zeros(shape.text_dim))
+        self.register_buffer("taught", torch.zeros(shape.n_taught, shape.text_dim))
+        self.register_buffer("taught_violative", torch.full((shape.n_taught,), 0.5))
+        self.register_buffer("stack", torch.tensor([0.0, 1.0, 0.0]))
 
-    def forward(self, ids_B_L: Tensor, counts_B_L: Tensor, present_B_M: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-probabilities [B, 16], topics [B, 4 * n_topics], embedding [B, n_topics + n_projected]."""
+    def forward(self, ids_B_L: Tensor, counts_B_L: Tensor, present_B_M: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities [B, 16] and the embedding [B, T], zero where there is no word."""
         rows = self.table.index_select(0, ids_B_L.reshape(-1)).reshape(*ids_B_L.shape, self.table.shape[1])
         counts = counts_B_L.to(torch.float32)
         tf = torch.where(counts > 0, 1.0 + torch.log(counts.clamp(min=1.0)), torch.zeros_like(counts))
         weights = tf * rows[:, :, 0]
         field_B_L = torch.div(ids_B_L, self.shape.buckets, rounding_mode="floor")
-        there = present_B_M[:, 1 : 1 + N_TEXT_FIELDS].to(torch.float32)
-        by_field = torch.stack(
-            [weights * (field_B_L == field).to(torch.float32) for field in range(N_TEXT_FIELDS)], dim=1
-        )
-        by_field = by_field * there[:, :, None]
-        summed = torch.bmm(by_field, rows)
-        normed = summed / length_of(by_field)
-        topics_from = 1 + N_CATEGORIES
-        projected_from = topics_from + self.shape.n_topics
-        topics_of = unit(summed[:, :, topics_from:projected_from])
-        topics = unit(topics_of.sum(dim=1))
-        all_topics = torch.cat([topics_of.flatten(1), topics], dim=1)
-        z = normed[:, :, 1:topics_from].sum(dim=1) + all_topics @ self.heads + self.bias
-        projected = unit(normed[:, :, projected_from:].sum(dim=1))
-        return log_probabilities(z), all_topics, torch.cat([topics, projected], dim=1)
+        scale = torch.zeros_like(weights)
+        fields = torch.zeros_like(weights[:, :1])
+        for field in range(N_TEXT_FIELDS):
+            inside = (field_B_L == field).to(torch.float32) * present_B_M[:, 1 + field, None].to(torch.float32)
+            square = (weights * weights * inside).sum(dim=1, keepdim=True)
+            scale = scale + inside / square.clamp(min=1e-12).sqrt()
+            fields = fields + (square > 1e-12).to(torch.float32)
+        summed = torch.bmm((weights * scale)[:, None, :], rows).squeeze(1)
+        spoken = (fields > 0).to(torch.float32)
+        projected = summed[:, 1 + N_CATEGORIES :] / fields.clamp(min=1.0).sqrt() - self.shift
+        embedding = unit(projected) * spoken
+        words = summed[:, 1 : 1 + N_CATEGORIES] + self.bias
+        vote = torch.exp(VOTE_SHARPNESS * (embedding @ self.taught.T))
+        violative = (vote @ self.taught_violative[:, None]) / vote.sum(dim=1, keepdim=True)
+        violative = violative.clamp(1e-4, 1.0 - 1e-4)
+        odds = torch.log(1.0 - violative) - torch.log(violative)
+        positive = self.stack[0] * odds + self.stack[1] * words[:, POSITIVE_INDEX:] + self.stack[2]
+        return log_probabilities(torch.cat([words[:, :POSITIVE_INDEX], positive], dim=1)), embedding
 
 
 def log_probabilities(z_B_16: Tensor) -> Tensor:
@@ -154,7 +153,7 @@ class Student(nn.Module):
         self.shape = shape
         self.text = TextTower(shape)
         self.picture = PictureTower(shape)
-        fused = N_CATEGORIES + shape.topic_dim + shape.picture_dim + len(SIGNALS) + len(MODALITIES)
+        fused = N_CATEGORIES + shape.text_dim + shape.picture_dim + len(SIGNALS) + len(MODALITIES)
         self.fusion = nn.Sequential(
             nn.Linear(fused, shape.hidden_dim),
             nn.ReLU(),
@@ -169,12 +168,12 @@ class Student(nn.Module):
         self.register_buffer("class_bias", torch.zeros(N_CATEGORIES))
 
     def fuse(
-        self, words_B_K: Tensor, topics_B_T: Tensor, picture_B_P: Tensor, signals_B_S: Tensor, present_B_M: Tensor
+        self, words_B_K: Tensor, text_B_T: Tensor, picture_B_P: Tensor, signals_B_S: Tensor, present_B_M: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Logits [B, 16] before calibration and the hidden layer [B, hidden] that they come from."""
         present = present_B_M.to(torch.float32)
         scaled = ((signals_B_S - self.signal_mean) / self.signal_scale).clamp(-5.0, 5.0)
-        hidden: Tensor = self.fusion(torch.cat([words_B_K, topics_B_T, picture_B_P, scaled, present], dim=1))
+        hidden: Tensor = self.fusion(torch.cat([words_B_K, text_B_T, picture_B_P, scaled, present], dim=1))
         return words_B_K + self.head(hidden), hidden
 
     def embed(self, text_B_T: Tensor, hidden_B_H: Tensor | None) -> Tensor:
@@ -193,9 +192,9 @@ class Student(nn.Module):
         signals: Tensor,
         present: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        words, topics, text = self.text(ngram_ids, ngram_counts, present)
+        words, text = self.text(ngram_ids, ngram_counts, present)
         if not self.shape.fused:
             return self.calibrated(words), self.embed(text, None)
         picture = self.picture(frames, present)
-        logits, hidden = self.fuse(words, topics, picture, signals, present)
+        logits, hidden = self.fuse(words, text, picture, signals, present)
         return self.calibrated(logits), self.embed(text, hidden)

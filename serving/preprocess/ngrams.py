@@ -1,4 +1,4 @@
-"""Characters in, hashes of n-grams out: the arithmetic that hashing a batch and hashing a word share."""
+"""Characters in, hashes of n-grams out: the arithmetic behind the hashed text."""
 
 import unicodedata
 from functools import cache
@@ -55,15 +55,6 @@ def stir(hashes: Hashes) -> Hashes:
 def scattered(numbers: npt.NDArray[np.int64]) -> Hashes:
     """An order of numbers that has nothing to do with their size."""
     return stir(numbers.astype(np.uint64) * _STEP)
-
-
-def hash_of(word: str) -> np.uint64:
-    """The hash of a word as the n-gram of its length."""
-    codes = normalised(codes_of(word))
-    hashes = single(codes[:1])
-    for code in codes[1:]:
-        hashes = longer(hashes, code)
-    return np.uint64(hashes[0])
 
 
 def bucket_of(hashes: Hashes, buckets: int) -> npt.NDArray[np.int64]:

@@ -1,8 +1,8 @@
 """Titles, OCR and ASR in, hashed character n-grams with their counts out, vectorised over the batch.
 
-Language-independent: every character and every pair of neighbours counts, three neighbours where they are Latin
-letters (two letters say little of a word), and the longer words that the glossary knows. Each field has a hash
-range of its own. Text is compared as NFKC in lower case.
+Language-independent: every character and every pair of neighbours counts, and three neighbours that are Latin
+letters (two letters say little of a word). Each field has a hash range of its own. Text is compared character
+by character as NFKC in lower case.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from serving.preprocess.glossary import LONGEST_WORD, N_FIELDS, long_words
 from serving.preprocess.ngrams import Codes, Hashes, bucket_of, codes_of, longer, normalised, scattered, single
 
-_SIEVE_BITS = 16
+N_FIELDS = 3
+LONGEST = 3
 
 
 def hash_ngrams(
@@ -63,33 +63,15 @@ def _windows(codes: Codes) -> list[tuple[npt.NDArray[np.int64], Hashes]]:
     """For each length of n-gram: where those that count begin, and their hashes."""
     whole = codes != 0
     latin = (codes >= ord("a")) & (codes <= ord("z"))
-    words = long_words()
     hashes, windows = single(codes), []
-    for n in range(1, LONGEST_WORD + 1):
+    for n in range(1, LONGEST + 1):
         if n > 1:
-            end = n - 1
-            hashes = longer(hashes[:-1], codes[end:])
-            whole = whole[:-1] & (codes[end:] != 0)
-            latin = latin[:-1] & (codes[end:] >= ord("a")) & (codes[end:] <= ord("z"))
-        counted = whole if n <= 2 else _among(hashes, words[n]) & whole
-        if n == 3:
-            counted = counted | latin
-        place = np.flatnonzero(counted)
+            hashes = longer(hashes[:-1], codes[n - 1 :])
+            whole = whole[:-1] & (codes[n - 1 :] != 0)
+            latin = latin[:-1] & ((codes[n - 1 :] >= ord("a")) & (codes[n - 1 :] <= ord("z")))
+        place = np.flatnonzero(whole if n < LONGEST else latin)
         windows.append((place, hashes[place]))
     return windows
-
-
-def _among(hashes: Hashes, words: Hashes) -> npt.NDArray[np.bool_]:
-    """Which hashes are of one of the words; a sieve of 2^16 bits leaves few to be looked up."""
-    if not len(words):
-        return np.zeros(len(hashes), np.bool_)
-    low = np.uint64((1 << _SIEVE_BITS) - 1)
-    sieve = np.zeros(1 << _SIEVE_BITS, np.bool_)
-    sieve[words & low] = True
-    found = sieve[hashes & low]
-    place = np.flatnonzero(found)
-    found[place] = np.isin(hashes[place], words)
-    return found
 
 
 def _sample(

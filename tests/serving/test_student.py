@@ -1,5 +1,6 @@
 """The student in torch, the same in ONNX, and the training side's sparse tf-idf: one meaning."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from serving.preprocess.inputs import SIGNALS, ModelInputs
 from serving.student import Student, StudentShape, log_probabilities
 
 BUCKETS = 1_024
+SMALL = TextSettings(text_dim=12)
 EVERYTHING = np.ones(len(MODALITIES), np.uint8)
 
 
@@ -31,10 +33,13 @@ def random_inputs(n: int, *, frames: int = 3, px: int = 32, length: int = 40, se
 
 def random_student(*, fused: bool, seed: int = 0) -> Student:
     torch.manual_seed(seed)
-    student = Student(StudentShape(BUCKETS, n_topics=6, n_projected=4, picture_dim=8, hidden_dim=16, fused=fused))
+    student = Student(StudentShape(BUCKETS, text_dim=12, n_taught=30, picture_dim=8, hidden_dim=16, fused=fused))
     student.text.table.normal_()
     student.text.table[:, 0].uniform_(1.0, 3.0)
-    student.text.heads.normal_()
+    student.text.shift.normal_()
+    student.text.taught.normal_(std=0.3)
+    student.text.taught_violative.bernoulli_()
+    student.text.stack.normal_()
     student.class_bias.normal_()
     return student.eval()
 
@@ -124,16 +129,13 @@ def test_the_tower_gives_what_training_was_told_it_would() -> None:
     ids = np.argsort(rng.random((60, 300)), axis=1)[:, :40].astype(np.int32) * 10
     inputs = ModelInputs(**{**inputs.tensors(), "ngram_ids": ids})
     labels = rng.integers(0, N_CATEGORIES, 60)
-    topics = (rng.random((3 * BUCKETS, 6)) < 0.1).astype(np.float32)
-    settings = TextSettings(n_projected=4)
-    fit = fit_text(inputs, labels, topics, buckets=BUCKETS, settings=settings, seed=0)
-    student = random_student(fused=False)
-    for name in ("table", "heads", "bias"):
+    fit = fit_text(inputs, labels, buckets=BUCKETS, settings=SMALL, seed=0)
+    student = Student(StudentShape(BUCKETS, text_dim=12, n_taught=len(fit.taught), fused=False))
+    for name in ("table", "bias", "shift", "taught", "taught_violative", "stack"):
         getattr(student.text, name).copy_(torch.from_numpy(getattr(fit, name)))
-    words, found, embedding = student.text(
+    words, embedding = student.text(
         *(torch.from_numpy(inputs.tensors()[k]) for k in ("ngram_ids", "ngram_counts", "present"))
     )
-    assert found.numpy() == pytest.approx(fit.topics, abs=1e-4)
     assert embedding.numpy() == pytest.approx(fit.embedding, abs=1e-4)
     assert np.exp(words.numpy()).sum(axis=1) == pytest.approx(np.ones(60), abs=1e-5)
     # in sample, 60 cases in 300 dimensions are learned by heart; out of sample they are noise
@@ -144,12 +146,9 @@ def test_the_tower_gives_what_training_was_told_it_would() -> None:
 def test_the_span_of_the_cases_holds_the_same_optimum_as_all_dimensions() -> None:
     rng = np.random.default_rng(1)
     inputs = random_inputs(80, length=30)
-    topics = (rng.random((3 * BUCKETS, 6)) < 0.1).astype(np.float32)
     labels = rng.integers(13, N_CATEGORIES, 80)
     fits = [
-        fit_text(
-            inputs, labels, topics, buckets=BUCKETS, settings=TextSettings(n_projected=4, dense_up_to=limit), seed=0
-        )
+        fit_text(inputs, labels, buckets=BUCKETS, settings=replace(SMALL, dense_up_to=limit), seed=0)
         for limit in (0, 1_000)
     ]
     assert np.exp(fits[0].out_of_sample) == pytest.approx(np.exp(fits[1].out_of_sample), abs=0.01)
@@ -181,8 +180,7 @@ def test_cases_without_a_word_teach_how_frequent_each_label_is() -> None:
     inputs = random_inputs(40)
     silent = ModelInputs(**{**inputs.tensors(), "ngram_counts": np.zeros_like(inputs.ngram_counts)})
     labels = np.array([POSITIVE_INDEX] * 30 + [0] * 5 + [1] * 5)
-    topics = np.zeros((3 * BUCKETS, 6), np.float32)
-    fit = fit_text(silent, labels, topics, buckets=BUCKETS, settings=TextSettings(n_projected=4), seed=0)
+    fit = fit_text(silent, labels, buckets=BUCKETS, settings=SMALL, seed=0)
     found = np.exp(log_probabilities(torch.from_numpy(fit.bias[None])).numpy())[0]
     assert found[POSITIVE_INDEX] == pytest.approx(0.75)
     assert found[0] == pytest.approx(0.125, abs=0.01)

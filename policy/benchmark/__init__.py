@@ -1,0 +1,1 @@
+"""The KuaiMod benchmark: unseen cases in, our row under the published ones out, with what the model did not see."""
