@@ -52,7 +52,7 @@ def measure(
             row |= _published(size, width)
         rows.append(row)
     _print(rows, width)
-    index = _where_an_index_takes_over(rows[-1])
+    index = _where_an_index_takes_over(rows)
     Console(width=100).print(index["says"])
     return {"width": width, "rows": rows, "index": index}
 
@@ -157,18 +157,17 @@ def _followed(served: EmbeddedTriton) -> Iterator[None]:
         thread.join()
 
 
-def _where_an_index_takes_over(largest: dict[str, Any]) -> dict[str, Any]:
-    """Exact search costs in proportion to the capacity: where it eats a tenth, and all, of a video's core time."""
-    core_ms = 1_000 / largest["queries_per_core_s_256"]
-    core_ms_per_million = core_ms / (largest["capacity"] / 1e6)
-    tenth = int(CORE_MS_A_VIDEO / 10 / core_ms_per_million * 1e6)
-    whole = int(CORE_MS_A_VIDEO / core_ms_per_million * 1e6)
+def _where_an_index_takes_over(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Between the sizes measured: where the search eats a tenth, and all, of a video's core time at batch 256."""
+    core_ms = [1_000 / row["queries_per_core_s_256"] for row in rows]
+    sizes = [row["precedents"] for row in rows]
+    tenth, whole = (int(np.interp(share * CORE_MS_A_VIDEO, core_ms, sizes)) for share in (0.1, 1.0))
     says = (
-        f"Exact search costs {core_ms_per_million:.2f} core-ms a video per million precedents at batch 256. Of the "
-        f"{CORE_MS_A_VIDEO:.3f} core-ms that a video may cost at 3,000 a second on two cores it takes a tenth at "
+        f"Exact search costs {', '.join(f'{ms:.3f}' for ms in core_ms)} core-ms a video at batch 256. Of the "
+        f"{CORE_MS_A_VIDEO:.3f} core-ms that a video may cost at 3,000 a second on two cores that is a tenth at "
         f"{tenth:,} precedents and all at {whole:,}: beyond {tenth:,}, use an index, a GPU or more cores."
     )
-    return {"core_ms_per_million": round(core_ms_per_million, 3), "a_tenth_at": tenth, "all_at": whole, "says": says}
+    return {"core_ms": core_ms, "a_tenth_at": tenth, "all_at": whole, "says": says}
 
 
 def _directions(n: int, width: int) -> npt.NDArray[np.float32]:
