@@ -1,8 +1,8 @@
 """Hashed n-grams of decided cases in, what the text tower knows out, with log-probabilities no case was taught by.
 
 Two views of whether a case is violative: a convex fit on its words, and the vote of the taught cases by likeness in
-a whitened latent space. Few cases speak better by likeness, many by their words; both are weighed by cases that they
-have not seen. Which category it is, given that it is violative, is a convex fit of its own: the rare categories
+a whitened latent space. Few cases speak by likeness alone (their words add noise), many by both, weighed by cases that
+neither has seen. Which category it is, given that it is violative, is a convex fit of its own: the rare categories
 would be shrunk away by one softmax over all 16.
 """
 
@@ -39,6 +39,7 @@ class TextSettings:
     spanned_by: int = 2_000
     smallest_df: int = 2
     dense_up_to: int = 1_500
+    likeness_alone_up_to: int = 1_500
     in_sample: float = 0.8
 
 
@@ -116,8 +117,7 @@ def fit_text(
     violative = (labels != POSITIVE_INDEX).astype(np.float32)
     odds = _odds_of_positive(embedding, taught, violative)
     both = np.stack([odds, unseen[:, POSITIVE_INDEX]], axis=1)
-    weigh = LogisticRegression(C=1.0, max_iter=500).fit(both, labels == POSITIVE_INDEX)
-    stack = np.array([*weigh.coef_[0], weigh.intercept_[0]], np.float32) * np.float32(settings.in_sample)
+    stack = _weighed(both, labels == POSITIVE_INDEX, settings)
     unseen[:, POSITIVE_INDEX] = both @ stack[:2] + stack[2]
     table = np.zeros((N_TEXT_FIELDS * buckets, 1 + N_CATEGORIES + settings.text_dim), np.float32)
     table[:, 0] = idf
@@ -166,6 +166,13 @@ def _odds_of_positive(embedding: Floats, taught: npt.NDArray[np.int64], violativ
         share = np.clip(votes @ violative[taught] / votes.sum(axis=1), 1e-4, 1.0 - 1e-4)
         odds[rows] = np.log(1.0 - share) - np.log(share)
     return odds
+
+
+def _weighed(both_N_2: Floats, positive_N: npt.NDArray[np.bool_], settings: TextSettings) -> Floats:
+    """Weights of likeness and words, and a bias; up to `likeness_alone_up_to` cases likeness speaks alone."""
+    views = both_N_2 if len(both_N_2) > settings.likeness_alone_up_to else both_N_2 * np.array([1.0, 0.0], np.float32)
+    model = LogisticRegression(C=1.0, max_iter=500).fit(views, positive_N)
+    return np.array([*model.coef_[0], model.intercept_[0]], np.float32) * np.float32(settings.in_sample)
 
 
 def _some(n: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
