@@ -1,0 +1,1 @@
+"""A scene -> a moving picture -> an H.264 clip."""
