@@ -85,8 +85,9 @@ def judge_columns(labels_N: Labels, violative_N: Verdicts) -> Columns:
 
 def mean_columns(rows: Sequence[Columns]) -> Columns:
     """The mean of several rows, such as those of several seeds; NaN where one of them is."""
-    cells = np.array([row.cells() for row in rows]).mean(axis=0).tolist()
-    return Columns(*cells[:5], recall_by_group=dict(zip(VIOLATIVE_GROUPS, cells[5:], strict=True)))
+    accuracy, *rest = np.array([row.cells() for row in rows]).mean(axis=0).tolist()
+    by_group = dict(zip(VIOLATIVE_GROUPS, rest[4:], strict=True))
+    return Columns(accuracy, rest[0], rest[1], rest[2], rest[3], by_group)
 
 
 def _share(happened: Verdicts) -> float:

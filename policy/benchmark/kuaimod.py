@@ -1,0 +1,131 @@
+"""`precedent benchmark kuaimod`: a release, or k folds of training, in; the paper's table with our row under it out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from contracts.cases import DecidedCase
+from contracts.errors import BadInputError
+from contracts.taxonomy import CATEGORIES, POSITIVE_INDEX
+from contracts.verdicts import Verdict
+from policy.benchmark.columns import PUBLISHED, Columns, judge_columns, table
+from policy.benchmark.cross_validation import Contender, Judged, cross_validate, labels_of
+from policy.benchmark.intervals import over_cases
+from policy.benchmark.left_out import LeftOut, leave_categories_out, left_out_table
+from policy.benchmark.reference import LayoutFit, TfidfFit
+from policy.benchmark.sight import Sight
+from policy.benchmark.student_fit import StudentFit
+
+OURS = "Precedent, words only"
+REFERENCE = "TF-IDF reference, words only"
+LAYOUT = "layout only, no word read"
+WITH_LAYOUT = "Precedent, words with layout"
+N_PUBLISHED_CASES = 1_000
+
+Tick = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CrossValidated:
+    """What cross-validation found: each contender's judgements, and the categories left out."""
+
+    judged: Mapping[str, Judged]
+    left_out: Sequence[LeftOut]
+    folds: int
+    seeds: Sequence[int]
+    n_cases: int
+
+    def report(self) -> str:
+        """The table, the paired gain and what was seen, as text."""
+        names = [name for name in (REFERENCE, LAYOUT, OURS, WITH_LAYOUT) if name in self.judged]
+        rows = [*PUBLISHED, *((name, self.judged[name].columns()) for name in names)]
+        notes = [""] * len(PUBLISHED) + [_interval_of(self.judged[name]) for name in names]
+        ours = self.judged[OURS]
+        parts = [table(rows, notes=notes), ""]
+        if REFERENCE in self.judged:
+            parts.append(
+                f"gain of words only over the reference, paired: {ours.gain_over(self.judged[REFERENCE]).points()}"
+            )
+        seeds = ", ".join(map(str, self.seeds))
+        parts += [
+            f"{self.folds}-fold cross-validation of {self.n_cases} cases, stratified, mean of seeds {seeds}; "
+            f"slowest fold {max(ours.seconds_per_fold):.1f} s",
+            "intervals: 95%, cases resampled; a group's recall is the share of its cases judged violative",
+            _what_was_seen(self.n_cases, trained_here=True),
+        ]
+        if self.left_out:
+            parts += ["", left_out_table(self.left_out)]
+        return "\n".join(parts)
+
+
+def run_cross_validation(
+    cases: Sequence[DecidedCase],
+    *,
+    folds: int = 5,
+    seeds: Sequence[int] = (0, 1, 2),
+    leave_out: bool = True,
+    tick: Tick = lambda _: None,
+) -> CrossValidated:
+    """Judge every case by students that never met it, beside the reference and what layout alone gives away."""
+    contenders = {
+        REFERENCE: Contender(Sight.WORDS, TfidfFit()),
+        LAYOUT: Contender(Sight.LAYOUT, LayoutFit()),
+        OURS: Contender(Sight.WORDS, StudentFit(Sight.WORDS)),
+        WITH_LAYOUT: Contender(Sight.WORDS_AND_LAYOUT, StudentFit(Sight.WORDS_AND_LAYOUT)),
+    }
+    judged = cross_validate(cases, contenders, folds=folds, seeds=seeds, tick=tick)
+    left_out = leave_categories_out(cases, StudentFit(Sight.WORDS), seeds=seeds, tick=tick) if leave_out else []
+    return CrossValidated(judged, left_out, folds, tuple(seeds), len(cases))
+
+
+def run_benchmark(
+    cases: Sequence[DecidedCase], verdicts: Sequence[Verdict], *, name: str, taught: frozenset[str] = frozenset()
+) -> str:
+    """The table with a release's row, from its verdicts on the cases in order.
+
+    Raises `BadInputError` when the release was taught some of the cases: it would recite, not judge.
+    """
+    ids = [case.case_id for case in cases]
+    if met := sorted(taught.intersection(ids)):
+        raise BadInputError(
+            f"case {met[0]} and {len(met) - 1} more of {len(ids)} were taught to {name}, a benchmark's cases must be "
+            "unseen: take other cases, or --cross-validate"
+        )
+    violative = np.array([verdict.category.position != POSITIVE_INDEX for verdict in verdicts])
+    labels = labels_of(cases)
+    columns = judge_columns(labels, violative)
+    right = violative == (labels != POSITIVE_INDEX)
+    saw_pictures = sum("frames" not in verdict.missing for verdict in verdicts)
+    rows: list[tuple[str, Columns]] = [*PUBLISHED, (name, columns)]
+    notes = [""] * len(PUBLISHED) + [f"accuracy {over_cases(right[None])}"]
+    return "\n".join(
+        [table(rows, notes=notes), "", _what_was_seen(len(cases), trained_here=False, saw_pictures=saw_pictures)]
+    )
+
+
+def write_predictions(
+    path: Path, cases: Sequence[DecidedCase], judgements_N: Sequence[int] | npt.NDArray[np.int64]
+) -> None:
+    """Write `{"tag": ..., "judgement": ...}` a line in Chinese labels, as the benchmark's own scripts read them."""
+    with path.open("wb") as lines:
+        for case, judgement in zip(cases, judgements_N, strict=True):
+            record = {"tag": case.category.chinese, "judgement": CATEGORIES[int(judgement)].chinese}
+            lines.write(orjson.dumps(record) + b"\n")
+
+
+def _interval_of(judged: Judged) -> str:
+    return f"accuracy {judged.accuracy()}"
+
+
+def _what_was_seen(n_cases: int, *, trained_here: bool, saw_pictures: int = 0) -> str:
+    pictures = f"pictures of {saw_pictures} cases" if saw_pictures else "no picture"
+    data = f"{n_cases} of the benchmark's {N_PUBLISHED_CASES:,} cases" if n_cases < N_PUBLISHED_CASES else "all cases"
+    taught = ", and was taught by nothing but the other folds" if trained_here else ""
+    return (
+        f"our rows saw title, OCR and ASR, {pictures}, no user feedback, of {data}{taught}; published rows are the "
+        "paper's, on all cases and most of them with pictures"
+    )
