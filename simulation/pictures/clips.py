@@ -49,7 +49,7 @@ def draw_format(rng: np.random.Generator, size: ClipSize | None = None) -> ClipF
     if size is None:
         return ClipFormat(width & ~1, height & ~1, round(fps * seconds), fps, gop, b_frames, "ultrafast", crf, sound)
     n_frames = max(1, round(size.fps * size.seconds))
-    return ClipFormat(size.width & ~1, size.height & ~1, n_frames, size.fps, 250, 3, "veryfast", 23, sound)
+    return ClipFormat(size.width & ~1, size.height & ~1, n_frames, size.fps, 250, 3, "medium", 23, sound)
 
 
 def film_clip(target: Path, scene: Scene, clip: ClipFormat, rng: np.random.Generator) -> None:

@@ -1,13 +1,14 @@
 """What a scene is painted from: shapes as masks, backdrops as textures."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Mask = npt.NDArray[np.bool_]
 Pixels = npt.NDArray[np.uint8]
-Plane = npt.NDArray[np.float32]
+Plane = npt.NDArray[np.floating[Any]]
 
 _Shape = Callable[[Plane, Plane, Plane, Plane], Mask]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 from contracts.taxonomy import Category
 from simulation.latents import Latents, Leaning
@@ -38,6 +38,7 @@ SOUNDS_ALIKE = {
     "cash": ("c4sh", "ca$h"),
     "group": ("gr0up", "grp"),
 }
+T = TypeVar("T")
 _SLOT = re.compile(r"\{(\w+)\}")
 _LISTS = {"name": "names", "place": "places", "item": "items"}
 
@@ -167,7 +168,7 @@ def _slipped(text: str, chance: random.Random) -> str:
     return text
 
 
-def _pick(of: Sequence[str], chance: random.Random) -> str:
+def _pick(of: Sequence[T], chance: random.Random) -> T:
     return of[int(chance.random() * len(of))]
 
 
