@@ -52,7 +52,7 @@ def choose_thresholds(
 ) -> Thresholds:
     """Thresholds from scores that never saw their own case.
 
-    Toxicity: where binary accuracy is highest (the middle of the best plateau). Review and remove: the lowest
+    Toxicity: where binary accuracy is highest, 0.5 where nothing is clearly better. Review and remove: the lowest
     probability of one violative category from which on the share of truly violative videos is at least the
     precision asked for, over all categories together; never reached where no probability does.
     """
@@ -67,10 +67,15 @@ def choose_thresholds(
 
 
 def _most_accurate(toxicity_N: npt.NDArray[np.floating], violative_N: npt.NDArray[np.bool_]) -> float:
+    """The middle of the most accurate plateau, or 0.5 where that is within one standard error of it."""
     grid = np.linspace(0.25, 0.75, 101)
-    right = np.array([((toxicity_N >= line) == violative_N).mean() for line in grid])
+    right_G_N = (toxicity_N[None] >= grid[:, None]) == violative_N[None]
+    right = right_G_N.mean(axis=1)
     smooth = np.convolve(np.pad(right, 10, mode="edge"), np.ones(21) / 21, mode="valid")
-    return round(float(grid[smooth.argmax()]), 4)
+    best, half = int(smooth.argmax()), len(grid) // 2
+    disagreeing = int((right_G_N[best] != right_G_N[half]).sum())
+    gain = (right[best] - right[half]) * len(violative_N)
+    return round(float(grid[best if gain > np.sqrt(disagreeing) else half]), 4)
 
 
 def _precise_from(p_N: npt.NDArray[np.floating], violative_N: npt.NDArray[np.bool_], precision: float) -> float:

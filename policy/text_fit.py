@@ -171,7 +171,7 @@ def _odds_of_positive(embedding: Floats, taught: npt.NDArray[np.int64], violativ
 def _weighed(both_N_2: Floats, positive_N: npt.NDArray[np.bool_], settings: TextSettings) -> Floats:
     """Weights of likeness and words, and a bias; up to `likeness_alone_up_to` cases likeness speaks alone."""
     views = both_N_2 if len(both_N_2) > settings.likeness_alone_up_to else both_N_2 * np.array([1.0, 0.0], np.float32)
-    model = LogisticRegression(C=1.0, max_iter=500).fit(views, positive_N)
+    model = LogisticRegression(C=1e4, max_iter=500).fit(views, positive_N)
     return np.array([*model.coef_[0], model.intercept_[0]], np.float32) * np.float32(settings.in_sample)
 
 

@@ -190,7 +190,9 @@ def fit_blend(
     *,
     exclude: npt.NDArray[np.int64],
 ) -> Blend:
-    """Choose the blend with the least cross-entropy on B judged cases, each masked among its precedents.
+    """Choose the blend with the least cross-entropy on B judged cases, of the label and of violative or not.
+
+    Each case is masked among its precedents.
 
     Precedents always have a voice: what was decided an hour ago must be able to change a verdict.
     """
@@ -198,7 +200,8 @@ def fit_blend(
     for strength, sharpness, floor in product((0.05, 0.15, 0.4, 1.0), (2.0, 6.0), (0.3, 0.5, 0.7, 0.85)):
         blend = Blend(strength=strength, sharpness=sharpness, floor=floor)
         found = search(replace(casebook, blend=blend), embeddings_B_D, classifier_B_16, exclude=exclude)
-        if (loss := _cross_entropy(found.probabilities, labels_B)) < least:
+        loss = _cross_entropy(found.probabilities, labels_B) + _binary_cross_entropy(found.probabilities, labels_B)
+        if loss < least:
             best, least = blend, loss
     return best
 
@@ -275,3 +278,9 @@ def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def _cross_entropy(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
     assert probabilities.shape[1] == N_CATEGORIES
     return float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1.0)).mean())
+
+
+def _binary_cross_entropy(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
+    """Mean negative log probability of what is true, violative or positive."""
+    p_positive = np.clip(probabilities[:, POSITIVE_INDEX], 1e-7, 1.0 - 1e-7)
+    return float(-np.log(np.where(labels == POSITIVE_INDEX, p_positive, 1.0 - p_positive)).mean())
