@@ -105,7 +105,7 @@ def send_and_check(plan: LoadPlan, uploads: Sequence[VideoUploaded], *, run: str
     encode = _Encoder(uploads, run)
     ledger = Ledger.empty(run, plan.count)
     producer = Producer(
-        {"bootstrap.servers": plan.broker, "linger.ms": 2, "queue.buffering.max.messages": 1_000_000, "log_level": 3}
+        {"bootstrap.servers": plan.broker, "linger.ms": 5, "queue.buffering.max.messages": 1_000_000, "log_level": 3}
     )
     consumer = _reader(plan.broker)
     held = min(HELD_BYTES // encode.mean_bytes, plan.count) if plan.rate else plan.window
@@ -171,7 +171,8 @@ def _reader(broker: str) -> Consumer:
             "bootstrap.servers": broker,
             "group.id": "load",
             "enable.auto.commit": False,
-            "fetch.wait.max.ms": 10,
+            "fetch.min.bytes": 1 << 16,
+            "fetch.wait.max.ms": 20,
             "log_level": 3,
         }
     )

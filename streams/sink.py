@@ -20,6 +20,7 @@ from contracts.dead_letters import DeadLetter, DeadReason
 from contracts.errors import DependencyError, first_reason
 from contracts.topics import DEAD_SUFFIX, VIDEOS_VERDICTS
 from contracts.verdicts import Verdict
+from streams.collector import calm_collector
 from streams.kafka.delivery import ConfirmedProducer, OutgoingRecord
 from warehouse.address import WarehouseAddress, connect
 from warehouse.sink import VerdictSink
@@ -62,7 +63,8 @@ def run_sink(config: SinkConfig, insert: Insert, stop: threading.Event, *, ready
             "group.id": config.group,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
-            "fetch.wait.max.ms": 100,
+            "fetch.min.bytes": 1 << 20,
+            "fetch.wait.max.ms": 200,
             "session.timeout.ms": int(config.session_timeout_s * 1000),
             "log_level": 3,
         },
@@ -77,6 +79,7 @@ def run_sink(config: SinkConfig, insert: Insert, stop: threading.Event, *, ready
             batch = _take(consumer, config, stop)
             if assigned.is_set() and not told:
                 told = True
+                calm_collector()
                 ready()
             if batch and _keep(batch, consumer, insert, producer, config, stop):
                 _commit(consumer, batch)

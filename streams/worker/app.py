@@ -40,7 +40,7 @@ class WorkerConfig:
     broker: str
     group: str
     take_max: int = 256
-    take_within_s: float = 0.01
+    take_within_s: float = 0.03
     poll_records: int = 512
     buffer: int = 20_000
     commit_every_s: float = 0.5

@@ -1,7 +1,6 @@
 """Run one worker from its first policy to its last acknowledged batch: start, report ready, watch, drain, stop."""
 
 import asyncio
-import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from contracts.errors import CheckFailedError
+from streams.collector import calm_collector
 from streams.moderation import Parts, Policy
 from streams.worker.app import Moderator, WorkerConfig
 from streams.worker.carry import Carrier, Outlets
@@ -79,8 +79,7 @@ async def _consume(
         while not stopping.is_set() and not moderator.failure and not moderator.app.should_stop:
             if not reported and moderator.assigned.is_set():
                 reported = True
-                gc.collect()
-                gc.freeze()  # what was loaded so far is never garbage: spare every later collection its walk
+                calm_collector()
                 ready()
             metrics.see_offsets(*moderator.offsets())
             if (error := await moderator.join_error()) is not None:
