@@ -40,7 +40,7 @@ class Rooms(click.Group):
 @click.group(cls=Rooms, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="precedent")
 def precedent() -> None:
-    r"""Moderate short videos by common law: score, decide, cite, and let the recommender read it.
+    """Moderate short videos by common law: score, decide, cite, and let the recommender read it.
 
     \b
     Example:

@@ -186,28 +186,35 @@ async def _decode_only(
 def _loaded(stack: Stack, uploads: Path, *options: str) -> tuple[dict[str, Any], dict[str, float]]:
     """Run the load generator beside the stack: its report, and core-milliseconds a video of each part."""
     parts = list(stack.parts)
-    before = {part.name: _group_core_s(part) for part in parts}
+    before = {part.name: _family_core_s(part) for part in parts}
     command = [sys.executable, "-m", "streams.load", "--broker", stack.broker, "--uploads", str(uploads), *options]
     environment = {**os.environ, **stack.environment}
     children = os.times()
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
     report: dict[str, Any] = json.loads(done.stdout)
     now = os.times()
-    spent = {part.name: _group_core_s(part) - before[part.name] for part in parts}
+    spent = {part.name: _family_core_s(part) - before[part.name] for part in parts}
     spent["load"] = now.children_user + now.children_system - children.children_user - children.children_system
     return report, {name: seconds / report["sent"] * 1000.0 for name, seconds in spent.items()}
 
 
-def _group_core_s(part: Part) -> float:
-    """Core-seconds of a part and of every process of its session."""
-    total = 0.0
+def _family_core_s(part: Part) -> float:
+    """Core-seconds of a part and of everything that it started, gone or not."""
+    children: dict[int, list[int]] = {}
+    spent: dict[int, float] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(fields[3]) == part.pid:
-            total += (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+        pid = int(stat.parent.name)
+        children.setdefault(int(fields[1]), []).append(pid)
+        spent[pid] = sum(map(int, fields[11:15])) / _TICKS_PER_S
+    family, total = [part.pid], 0.0
+    while family:
+        pid = family.pop()
+        total += spent.get(pid, 0.0)
+        family += children.get(pid, [])
     return total
 
 

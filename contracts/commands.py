@@ -10,7 +10,7 @@ from contracts.topics import EVENTS, TOPICS
 @click.command()
 @click.argument("event", type=click.Choice(sorted(EVENTS)), required=False)
 def schema(event: str | None) -> None:
-    r"""Print the JSON Schema of EVENT, or list the events and their topics.
+    """Print the JSON Schema of EVENT, or list the events and their topics.
 
     \b
     Example:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,10 @@ import click
 from contracts.errors import BadInputError
 
 if TYPE_CHECKING:
+    from contracts.verdicts import Verdict
+    from contracts.videos import VideoUploaded
     from policy.casebook import Evidence
+    from serving.releases import ReleaseFolder
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -98,22 +101,82 @@ def score(release_path: Path, roots: tuple[Path, ...], files: tuple[Path, ...]) 
     Example:
       precedent score --release release-1 clips/uploads.jsonl
     """
-    from policy.score import read_uploads, score_uploads
-    from serving.in_process import InProcessScorer
-    from serving.preprocess.media import DecodePool, PoolSettings
+    from policy.score import read_uploads
     from serving.releases import open_release
 
     folder = open_release(release_path)
     uploads = list(read_uploads(files))
+    allowed = roots or tuple(sorted({file.parent for file in files}))
+    _score(folder, uploads, allowed, lambda verdict: click.echo(verdict.model_dump_json()))
+
+
+@click.group()
+def benchmark() -> None:
+    """Measure against public benchmarks, in their own columns.
+
+    \b
+    Example:
+      precedent benchmark kuaimod --cross-validate 5 --cases ../shared/kuaimod_benchmark/public_cases.jsonl
+    """
+
+
+@benchmark.command()
+@click.option("--cases", "cases_path", type=FILE, required=True, help="The benchmark's JSONL.")
+@click.option("--release", "release_path", type=FOLDER, help="Judge the cases with a release.")
+@click.option("--predictions", type=FILE, help="With --release: write the published prediction format here.")
+@click.option("--cross-validate", "folds", type=click.IntRange(2, 100), help="Train and judge by K folds instead.")
+def kuaimod(cases_path: Path, release_path: Path | None, predictions: Path | None, folds: int | None) -> None:
+    """Print our row under the published rows of the KuaiMod benchmark, and what the model did not see.
+
+    \b
+    Example:
+      precedent benchmark kuaimod --cross-validate 5 --cases ../shared/kuaimod_benchmark/public_cases.jsonl
+      precedent benchmark kuaimod --release release-1 --cases cases.jsonl --predictions out.jsonl
+    """
+    from policy.benchmark.kuaimod import run_benchmark, run_cross_validation, write_predictions
+    from policy.casebook import case_ids_of
+    from policy.evidence import read_cases
+    from serving.releases import open_release
+
+    if (release_path is None) == (folds is None):
+        raise BadInputError("--release and --cross-validate: give one of them")
+    if predictions is not None and release_path is None:
+        raise BadInputError("--predictions goes with --release")
+    cases = read_cases(cases_path)
+    if folds is not None:
+        click.echo(run_cross_validation(cases, folds=folds, tick=say).report())
+        return
+    assert release_path is not None
+    folder = open_release(release_path)
+    taught = frozenset(case_ids_of(folder.precedents))
+    verdicts: list[Verdict] = []
+    _score(folder, [case.upload for case in cases], (cases_path.parent,), verdicts.append)
+    click.echo(run_benchmark(cases, verdicts, name=f"Precedent, release {folder.release.version}", taught=taught))
+    if predictions is not None:
+        write_predictions(predictions, cases, [verdict.category.position for verdict in verdicts])
+
+
+def _score(
+    folder: "ReleaseFolder",
+    uploads: Sequence["VideoUploaded"],
+    roots: Iterable[Path],
+    give: Callable[["Verdict"], None],
+) -> None:
+    """Judge uploads in order by ONNX Runtime in this process."""
+    from policy.score import score_uploads
+    from serving.in_process import InProcessScorer
+    from serving.preprocess.media import DecodePool, PoolSettings
+
     inputs = folder.release.inputs
-    allowed = tuple(roots) or tuple(sorted({file.parent.resolve() for file in files}))
+    pool = PoolSettings(tuple(root.resolve() for root in roots), 2, inputs.n_frames, inputs.frame_px)
 
     async def run(advance: Callable[[int], None]) -> None:
         scorer = InProcessScorer({folder.pin: (folder.student, folder.casebook)})
-        async with DecodePool(PoolSettings(allowed, 2, inputs.n_frames, inputs.frame_px)) as decoder:
+        async with DecodePool(pool) as decoder:
             async for verdict in score_uploads(uploads, folder=folder, scorer=scorer, decoder=decoder):
-                click.echo(verdict.model_dump_json())
+                give(verdict)
                 advance(1)
+        await scorer.close()
 
     with progress_of(len(uploads), "scoring") as advance:
         asyncio.run(run(advance))

@@ -12,7 +12,7 @@ from contracts.errors import BadInputError
 
 @click.group()
 def simulate() -> None:
-    r"""Simulate a short-video platform: uploads with real clips, and the truth about them apart.
+    """Simulate a short-video platform: uploads with real clips, and the truth about them apart.
 
     \b
     Example:
@@ -43,7 +43,7 @@ def uploads(
     seconds: float,
     fps: int,
 ) -> None:
-    r"""Write uploads.jsonl, media/*.mp4 and truth.jsonl to a folder.
+    """Write uploads.jsonl, media/*.mp4 and truth.jsonl to a folder.
 
     Clips are 2 to 3 s long and about 160 x 120 by default, of many shapes, frame rates and key frame distances;
     --width and --height film all to one size, for 4 s at 24 frames a second, encoded as phones do.
@@ -80,7 +80,7 @@ def uploads(
 @click.option("--rate", type=click.FloatRange(0.001), default=10.0, show_default=True, help="Uploads a second.")
 @click.option("--start", type=click.DateTime(), help="When the first came, UTC (default: now).")
 def replay_command(file: Path, out: Path, rate: float, start: datetime | None) -> None:
-    r"""Write a KuaiMod FILE as uploads.jsonl, its labels apart in truth.jsonl.
+    """Write a KuaiMod FILE as uploads.jsonl, its labels apart in truth.jsonl.
 
     \b
     Example:

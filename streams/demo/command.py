@@ -17,7 +17,7 @@ import click
 @click.option("--rate", type=click.FloatRange(1), default=40.0, show_default=True, help="Uploads a second.")
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True)
 def demo(out: Path, n_train: int, uploads: int, rate: float, seed: int) -> None:
-    r"""Run the whole loop on the embedded parts: film, train, serve, moderate, look up, rank, report.
+    """Run the whole loop on the embedded parts: film, train, serve, moderate, look up, rank, report.
 
     \b
     Example:
