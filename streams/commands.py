@@ -23,7 +23,7 @@ def _ready(part: str, address: str, **more: object) -> None:
 @click.option("--port", default=0, show_default=True, help="0: the kernel chooses, as it must (see below)")
 @click.option("--partitions", default=4, show_default=True, help="of each topic; 5 MB each")
 def broker(port: int, partitions: int) -> None:
-    r"""Run the embedded Kafka broker until SIGINT or SIGTERM.
+    """Run the embedded Kafka broker until SIGINT or SIGTERM.
 
     It is librdkafka's mock cluster: volatile, at most 5 MB a partition, loopback only. Its port cannot be
     chosen; the ready line on stdout names it. For a broker that keeps its data: `make kafka`.
@@ -60,7 +60,7 @@ def worker(
     *,
     in_process: bool,
 ) -> None:
-    r"""Moderate uploads until SIGINT or SIGTERM; start several for more: they share the topic's partitions.
+    """Moderate uploads until SIGINT or SIGTERM; start several for more: they share the topic's partitions.
 
     The ready line is printed when the release pointer's models are ready and the group gave out partitions.
     PRECEDENT_BROKER, _TRITON, _RELEASES, _MEDIA_ROOTS, _ONLINE_STORE and _FEATURES_WRITER say where things are.
@@ -72,7 +72,7 @@ def worker(
     from streams.settings import StreamSettings
     from streams.worker.app import WorkerConfig
     from streams.worker.assemble import assemble, make_scorer
-    from streams.worker.run import run_worker
+    from streams.worker.run import run_worker, use_fast_loop
 
     _log_to_stderr()
     settings = StreamSettings.from_environment(releases=releases)
@@ -96,6 +96,7 @@ def worker(
         )
         await run_worker(config, assembly, metrics_port=metrics_port, ready=lambda address: _ready("worker", address))
 
+    use_fast_loop()
     asyncio.run(run())
 
 
@@ -104,7 +105,7 @@ def worker(
 @click.option("--linger-ms", default=500.0, show_default=True, help="longest wait for an insert to fill")
 @click.option("--session-timeout", default=6.0, show_default=True, help="seconds until a killed sink is out")
 def sink(batch: int, linger_ms: float, session_timeout: float) -> None:
-    r"""Copy verdicts from Kafka into the warehouse until SIGINT or SIGTERM.
+    """Copy verdicts from Kafka into the warehouse until SIGINT or SIGTERM.
 
     Rows are idempotent by event id, and offsets are committed after the insert: nothing is lost, a replay
     leaves the same rows. PRECEDENT_BROKER and PRECEDENT_WAREHOUSE say where things are.

@@ -33,6 +33,14 @@ class Assembly:
     close: Callable[[], Awaitable[None]]
 
 
+def use_fast_loop() -> None:
+    """Let every event loop be uvloop's where that is installed: Faust turns its loop once an event."""
+    with suppress(ImportError):
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+
 async def run_worker(
     config: WorkerConfig, assembly: Assembly, *, metrics_port: int, ready: Callable[[str], None]
 ) -> None:
