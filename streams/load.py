@@ -238,7 +238,7 @@ def main(
     media: bool,
     features: bool,
 ) -> None:
-    r"""Send uploads to running workers and print what became of them as JSON.
+    """Send uploads to running workers and print what became of them as JSON.
 
     \b
     Example:
