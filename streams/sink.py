@@ -66,7 +66,7 @@ def run_sink(config: SinkConfig, insert: Insert, stop: threading.Event, *, ready
             "fetch.min.bytes": 1 << 20,
             "fetch.wait.max.ms": 200,
             "session.timeout.ms": int(config.session_timeout_s * 1000),
-            "log_level": 3,
+            "log_level": 2,
         },
         logger=log,
     )

@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from contracts.topics import TOPICS
@@ -170,10 +170,21 @@ def declare_topics(address: str, partitions: int, node: "subprocess.Popen[bytes]
         except KafkaException:
             continue
         wanted = [name for topic in TOPICS for name in (topic.name, topic.dead) if name not in present]
-        for created in admin.create_topics([NewTopic(name, partitions, 1) for name in wanted]).values():
-            created.result(timeout=30.0)
+        _create(admin, wanted, partitions)
         return True
     return False
+
+
+def _create(admin: AdminClient, names: list[str], partitions: int) -> None:
+    if not names:
+        return
+    for created in admin.create_topics([NewTopic(name, partitions, 1) for name in names]).values():
+        try:
+            created.result(timeout=30.0)
+        except KafkaException as error:
+            # a node that has just come back may not list every topic that it has
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise NodeError(f"a topic was not created: {error}") from error
 
 
 def free_port() -> int:

@@ -29,6 +29,7 @@ class ConfirmedProducer:
     """
 
     def __init__(self, bootstrap: str, *, client_id: str, deadline_s: float = 10.0) -> None:
+        self._bootstrap = bootstrap
         self._deadline_s = deadline_s
         self._producer = Producer(
             {
@@ -39,10 +40,17 @@ class ConfirmedProducer:
                 "max.in.flight.requests.per.connection": 1,
                 "delivery.timeout.ms": int(deadline_s * 1000),
                 "socket.keepalive.enable": True,
-                "log_level": 3,
+                "log_level": 2,
             },
             logger=log,
         )
+
+    async def reach(self) -> None:
+        """Return when the broker answers; raises `DependencyError` when it does not within a second."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, lambda: self._producer.list_topics(timeout=1.0))
+        except KafkaException as error:
+            raise DependencyError(f"broker {self._bootstrap} does not answer: {error}") from error
 
     async def send(self, records: Sequence[OutgoingRecord]) -> None:
         """Deliver every record; raises `DependencyError` when one of them was not confirmed in time."""

@@ -35,7 +35,7 @@ class PoolPerShape:
         if self._pool is None or self._settings != wanted:
             await self.close()
             self._settings, self._pool = wanted, DecodePool(wanted)
-        return await self._pool.decode(urls)
+        return await self._pool.decode(urls)  # the first time, even for none, starts its processes
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None
@@ -76,5 +76,6 @@ def assemble(
         Parts(decoder, preprocess, scorer, judge),
         Outlets(writer, producer),
         ReleaseFollower(ReleasesRoot(releases), scorer),
-        close,
+        reach_broker=producer.reach,
+        close=close,
     )

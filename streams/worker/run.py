@@ -8,13 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from contracts.errors import CheckFailedError
+from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
+
+from contracts.errors import CheckFailedError, DependencyError
+from contracts.videos import VideoUploaded
 from streams.collector import calm_collector
 from streams.moderation import Parts, Policy
 from streams.worker.app import Moderator, WorkerConfig
 from streams.worker.carry import Carrier, Outlets
 from streams.worker.follower import ReleaseFollower
 from streams.worker.metrics import WorkerMetrics, serve_metrics
+from streams.worker.patience import Patience
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +29,12 @@ STOP_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """Everything a worker is made of, and how to close it."""
+    """Everything a worker is made of; `reach_broker` raises `DependencyError` until the broker answers."""
 
     parts: Parts
     outlets: Outlets
     follower: ReleaseFollower
+    reach_broker: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
 
 
@@ -55,7 +60,7 @@ async def run_worker(
     metrics = WorkerMetrics()
     server = serve_metrics(metrics, port=metrics_port)
     try:
-        if not await _unless(stopping, assembly.follower.first_policy()):
+        if not await _unless(stopping, _prepare(assembly, metrics)):
             return
         following = asyncio.create_task(assembly.follower.follow())
         try:
@@ -66,6 +71,23 @@ async def run_worker(
         server.shutdown()
         server.server_close()
         await assembly.close()
+
+
+async def _prepare(assembly: Assembly, metrics: WorkerMetrics) -> None:
+    """Wait for the first policy and for the broker, and judge one made-up upload, which loads what is lazy."""
+    patience = Patience(metrics)
+    policy = await assembly.follower.first_policy()
+    await patience.until_done("broker", assembly.reach_broker)
+    await patience.until_done("scorer", lambda: _rehearse(assembly.parts, policy))
+
+
+async def _rehearse(parts: Parts, policy: Policy) -> None:
+    now = datetime.now(UTC)
+    upload = VideoUploaded(event_id="rehearsal", video_id="rehearsal", author_id="nobody", occurred_at=now, title="?")
+    inputs = parts.preprocess([upload], [None], policy.release.inputs)
+    scores = await parts.scorer.score(inputs, policy.pin)
+    parts.judge([upload], inputs.present, scores, policy.release, policy.pin, now=now)
+    await parts.decoder.decode([], policy.release.inputs)
 
 
 async def _consume(
@@ -81,7 +103,10 @@ async def _consume(
 
     carrier = Carrier(assembly.parts, assembly.outlets, policy, metrics, now=lambda: datetime.now(UTC))
     moderator = Moderator(config, carrier.carry)
-    await moderator.app.start()
+    try:
+        await moderator.app.start()
+    except KafkaError as error:
+        raise DependencyError(f"broker {config.broker} cannot be consumed from: {error}") from error
     try:
         reported = False
         while not stopping.is_set() and not moderator.failure and not moderator.app.should_stop:
@@ -90,8 +115,8 @@ async def _consume(
                 calm_collector()
                 ready()
             metrics.see_offsets(*moderator.offsets())
-            if (error := await moderator.join_error()) is not None:
-                log.warning("joining the group again after: %s", error)
+            if (refused := await moderator.join_error()) is not None:
+                log.warning("joining the group again after: %s", refused)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), WATCH_EVERY_S)
         await moderator.finish_batch(within_s=DRAIN_S)
