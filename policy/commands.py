@@ -26,7 +26,12 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @click.group()
 def policy() -> None:
-    """Train policies from decided cases and make them live."""
+    """Train policies from decided cases and make them live.
+
+    \b
+    Example:
+      precedent policy train --cases clips/cases.jsonl --out release-1
+    """
 
 
 @policy.command()

@@ -17,7 +17,7 @@ from sklearn.model_selection import KFold
 
 from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
 from serving.preprocess.inputs import ModelInputs
-from serving.student import N_TEXT_FIELDS, VOTE_SHARPNESS
+from serving.student import MOST_CERTAIN, N_TEXT_FIELDS, VOTE_SHARPNESS
 
 Matrix = Any
 Floats = npt.NDArray[np.float32]
@@ -181,9 +181,9 @@ def _some(n: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
 
 def log_probabilities(z_N_16: Floats) -> Floats:
     """NumPy twin of `serving.student.log_probabilities`."""
-    given, positive = z_N_16[:, :POSITIVE_INDEX], z_N_16[:, POSITIVE_INDEX:]
-    peak = given.max(axis=1, keepdims=True)
-    given = given - peak - np.log(np.exp(given - peak).sum(axis=1, keepdims=True))
+    z = np.clip(z_N_16, -MOST_CERTAIN, MOST_CERTAIN)
+    given, positive = z[:, :POSITIVE_INDEX], z[:, POSITIVE_INDEX:]
+    given = given - np.log(np.exp(given).sum(axis=1, keepdims=True))
     return np.concatenate([given - np.logaddexp(0, positive), -np.logaddexp(0, -positive)], axis=1)
 
 

@@ -21,6 +21,7 @@ from serving.preprocess.inputs import SIGNALS
 
 N_TEXT_FIELDS = 3
 VOTE_SHARPNESS = 3.0
+MOST_CERTAIN = 10.0
 FRAMES = MODALITIES.index("frames")
 
 
@@ -96,11 +97,19 @@ class TextTower(nn.Module):
 
 
 def log_probabilities(z_B_16: Tensor) -> Tensor:
-    """Log p of each category from (15 logits given violative, the negated logit of violative)."""
-    given_violative = torch.log_softmax(z_B_16[:, :POSITIVE_INDEX], dim=1)
-    p_positive = nn.functional.logsigmoid(z_B_16[:, POSITIVE_INDEX:])
-    p_violative = nn.functional.logsigmoid(-z_B_16[:, POSITIVE_INDEX:])
-    return torch.cat([given_violative + p_violative, p_positive], dim=1)
+    """Log p of each category from (15 logits given violative, the logit of positive), none below about -20.
+
+    The logit of positive is held within +-`MOST_CERTAIN`: words alone never make a video certain.
+    """
+    positive = z_B_16[:, POSITIVE_INDEX:].clamp(-MOST_CERTAIN, MOST_CERTAIN)
+    given = z_B_16[:, :POSITIVE_INDEX].clamp(-MOST_CERTAIN, MOST_CERTAIN)
+    given_violative = given - torch.logsumexp(given, dim=1, keepdim=True)
+    return torch.cat([given_violative - softplus(positive), -softplus(-positive)], dim=1)
+
+
+def softplus(x: Tensor) -> Tensor:
+    """Compute log(1 + e^x) in a way that overflows nowhere, exported or not."""
+    return x.clamp(min=0.0) + torch.log(1.0 + torch.exp(-x.abs()))
 
 
 def length_of(vectors: Tensor) -> Tensor:

@@ -154,6 +154,18 @@ def test_the_span_of_the_cases_holds_the_same_optimum_as_all_dimensions() -> Non
     assert np.exp(fits[0].out_of_sample) == pytest.approx(np.exp(fits[1].out_of_sample), abs=0.01)
 
 
+def test_extreme_logits_are_finite_in_onnx_as_in_torch(tmp_path: Path) -> None:
+    student = random_student(fused=True)
+    student.text.table.mul_(100.0)
+    export_student(student, tmp_path / "student.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "student.onnx"), providers=["CPUExecutionProvider"])
+    inputs = random_inputs(16)
+    found = session.run(None, inputs.tensors())
+    assert np.isfinite(found[0]).all()
+    for ours, theirs in zip(run(student, inputs), found, strict=True):
+        assert np.abs(ours - theirs).max() < 1e-4
+
+
 def test_log_probabilities_are_the_product_of_violative_and_which() -> None:
     z = torch.zeros(1, N_CATEGORIES)
     z[0, -1] = -np.log(3.0)  # p(positive) = 1/4, the rest evenly over 15
