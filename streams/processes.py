@@ -121,7 +121,7 @@ def start_part(
             stdout=subprocess.PIPE,
             stderr=messages,
             text=True,
-            env={**os.environ, **(env or {})},
+            env={**_inherited(), **(env or {})},
             start_new_session=True,
         )
     return Part(name, process, log, ready_within_s=ready_within_s)
@@ -133,6 +133,11 @@ def _forward(stream: IO[str], lines: "queue.SimpleQueue[str]") -> None:
         for line in stream:
             lines.put(line)
     lines.put("")
+
+
+def _inherited() -> dict[str, str]:
+    """This process's environment without what Feast puts there when it is imported: it changes how metrics work."""
+    return {name: value for name, value in os.environ.items() if name.lower() != "prometheus_multiproc_dir"}
 
 
 class _Process(NamedTuple):

@@ -98,6 +98,7 @@ class WorkerMetrics:
             lambda: self.progress.idle_s
         )
         self._waited_for: dict[str, float] = {}
+        self._held: set[int] = set()
 
     def waiting(self, part: str, seconds: float) -> None:
         self._waited_for[part] = seconds
@@ -128,9 +129,11 @@ class WorkerMetrics:
 
     def see_offsets(self, committed: Mapping[int, int], lag: Mapping[int, int]) -> None:
         """Note committed offset and lag of each partition that this worker holds."""
-        self._lag.clear()
+        for partition in self._held - lag.keys():
+            self._lag.labels(str(partition)).set(0)  # another worker's now
         for partition, events in lag.items():
             self._lag.labels(str(partition)).set(events)
+        self._held = set(lag)
         waiting = any(seconds > 0 for seconds in self._waited_for.values())
         self.progress.see(committed, sum(lag.values()), waiting=waiting)
 
