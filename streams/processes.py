@@ -136,7 +136,7 @@ def _forward(stream: IO[str], lines: "queue.SimpleQueue[str]") -> None:
 
 
 def _inherited() -> dict[str, str]:
-    """This process's environment without what Feast puts there when it is imported: it changes how metrics work."""
+    """Our environment, but for what Feast puts there when it is imported: it changes how a part's metrics work."""
     return {name: value for name, value in os.environ.items() if name.lower() != "prometheus_multiproc_dir"}
 
 

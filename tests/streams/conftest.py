@@ -1,8 +1,7 @@
-"""An embedded broker for each test that wants one: it forgets everything, so nothing is left of the test before."""
+"""The embedded broker, once for the tests that need nothing else; each uses names of its own."""
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
@@ -11,9 +10,9 @@ from streams.processes import start_part
 from streams.stack import precedent
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[str]:
-    part = start_part("broker", precedent("broker"), log=tmp_path / "broker.log")
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    part = start_part("broker", precedent("broker"), log=tmp_path_factory.mktemp("broker") / "log")
     try:
         yield part.address
     finally:

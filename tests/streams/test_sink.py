@@ -1,7 +1,7 @@
 """Verdicts in bulk to an insert, offsets after it; on the real embedded broker."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from contracts.dead_letters import DeadLetter
@@ -18,9 +18,10 @@ VERDICTS = VIDEOS_VERDICTS.name
 
 
 class Rows:
-    """An insert that remembers, and that fails as often as it is told to."""
+    """An insert that remembers the events whose name begins so, and that fails as often as it is told to."""
 
-    def __init__(self, failures: int = 0) -> None:
+    def __init__(self, prefix: str, failures: int = 0) -> None:
+        self.prefix = prefix
         self.failures = failures
         self.tries = 0
         self.batches: list[list[str]] = []
@@ -29,19 +30,20 @@ class Rows:
         self.tries += 1
         if self.tries <= self.failures:
             raise DependencyError("the warehouse is away")
-        self.batches.append([v.event_id for v in verdicts])
+        self.batches.append([v.event_id for v in verdicts if v.event_id.startswith(f"e-{self.prefix}")])
         return len(verdicts)
 
     @property
     def all(self) -> list[str]:
-        return [event_id for batch in self.batches for event_id in batch]
+        return sorted(event_id for batch in self.batches for event_id in batch)
 
 
 @contextmanager
-def running(broker: str, insert: Callable[[Sequence[Verdict]], int]) -> Iterator[None]:
+def running(broker: str, rows: Rows) -> Iterator[None]:
+    """A sink of the group that is named like the rows."""
     stop, ready = threading.Event(), threading.Event()
-    config = SinkConfig(broker, linger_s=0.1, longest_pause_s=0.2, session_timeout_s=2.0)
-    thread = threading.Thread(target=run_sink, args=(config, insert, stop), kwargs={"ready": ready.set})
+    config = SinkConfig(broker, group=rows.prefix, linger_s=0.1, longest_pause_s=0.2, session_timeout_s=2.0)
+    thread = threading.Thread(target=run_sink, args=(config, rows.insert, stop), kwargs={"ready": ready.set})
     thread.start()
     try:
         assert ready.wait(20)
@@ -56,41 +58,40 @@ def verdicts(*names: str) -> list[bytes]:
 
 
 def test_verdicts_are_inserted_once_and_not_again_by_the_sink_that_follows(broker: str, topics: Topics):
-    first, second = Rows(), Rows()
-    topics.send(VERDICTS, *verdicts(*(f"s{n}" for n in range(50))))
-    with running(broker, first.insert):
+    first, second = Rows("once"), Rows("once")
+    topics.send(VERDICTS, *verdicts(*(f"once{n}" for n in range(50))))
+    with running(broker, first):
         until(lambda: len(first.all) == 50)
-    topics.send(VERDICTS, *verdicts("after"))
-    with running(broker, second.insert):
-        until(lambda: second.all == ["e-after"])
-    assert sorted(first.all) == sorted(f"e-s{n}" for n in range(50))
+    topics.send(VERDICTS, *verdicts("once-after"))
+    with running(broker, second):
+        until(lambda: second.all == ["e-once-after"])
+    assert first.all == sorted(f"e-once{n}" for n in range(50))
     assert len(first.batches) < 10
 
 
 def test_a_warehouse_that_is_away_is_waited_for_and_gets_each_row_once(broker: str, topics: Topics):
-    rows = Rows(failures=8)
-    topics.send(VERDICTS, *verdicts("a", "b", "c"))
-    with running(broker, rows.insert):
+    rows = Rows("away", failures=6)
+    topics.send(VERDICTS, *verdicts("away-a", "away-b", "away-c"))
+    with running(broker, rows):
         until(lambda: rows.tries > 3)
-        topics.send(VERDICTS, *verdicts("d"))
-        until(lambda: sorted(rows.all) == ["e-a", "e-b", "e-c", "e-d"])
-    assert rows.failures == 8
+        topics.send(VERDICTS, *verdicts("away-d"))
+        until(lambda: rows.all == ["e-away-a", "e-away-b", "e-away-c", "e-away-d"])
 
 
 def test_what_is_not_inserted_before_the_end_is_inserted_by_the_next(broker: str, topics: Topics):
-    never, rows = Rows(failures=10**9), Rows()
-    topics.send(VERDICTS, *verdicts("a", "b"))
-    with running(broker, never.insert):
+    never, rows = Rows("next", failures=10**9), Rows("next")
+    topics.send(VERDICTS, *verdicts("next-a", "next-b"))
+    with running(broker, never):
         until(lambda: never.tries > 2)
-    with running(broker, rows.insert):
-        until(lambda: sorted(rows.all) == ["e-a", "e-b"])
+    with running(broker, rows):
+        until(lambda: rows.all == ["e-next-a", "e-next-b"])
 
 
 def test_what_is_no_verdict_is_dead_lettered_and_holds_up_nobody(broker: str, topics: Topics):
     topics.watch(VIDEOS_VERDICTS.dead)
-    rows = Rows()
-    topics.send(VERDICTS, b"{", *verdicts("good"))
-    with running(broker, rows.insert):
-        until(lambda: rows.all == ["e-good"])
+    rows = Rows("dead")
+    topics.send(VERDICTS, b"{", *verdicts("dead-good"))
+    with running(broker, rows):
+        until(lambda: rows.all == ["e-dead-good"])
         [letter] = [DeadLetter.model_validate_json(m.value()) for m in topics.read(VIDEOS_VERDICTS.dead, 1)]
     assert letter.raw == b"{"
