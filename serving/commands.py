@@ -17,7 +17,12 @@ FOLLOW_EVERY_S = 0.2
 
 @click.command()
 @click.option(
-    "--releases", type=FOLDER, required=True, envvar="PRECEDENT_RELEASES", help="Folder of releases and the pointer."
+    "--releases",
+    type=FOLDER,
+    envvar="PRECEDENT_RELEASES",
+    default=Path(".state/releases"),
+    show_default=True,
+    help="Folder of releases and the pointer.",
 )
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=8_001, show_default=True, help="gRPC; 0 takes a free one."

@@ -1,0 +1,63 @@
+"""The demo as a newcomer starts it: it ends with figures and a page, and leaves nothing running, however it ends."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def start_demo(out: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "cli", "demo", "--out", str(out), "--train", "300", "--uploads", "30"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def processes_of(out: Path) -> list[str]:
+    """Processes that were started with a path under `out` in their environment."""
+    mark, found = str(out).encode(), []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark in environ.read_bytes() and int(environ.parent.name) != os.getpid():
+                found.append((environ.parent / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "demo"
+
+
+def test_the_demo_ends_with_figures_and_a_page_that_needs_nothing_else(out: Path) -> None:
+    demo = start_demo(out)
+    printed, progress = demo.communicate(timeout=420)
+    assert demo.returncode == 0, progress
+    assert re.search(r"processed +30 of 30 uploads, 0 dead letters", printed)
+    assert re.search(r"stored +30 fresh in Feast, 30 in the warehouse", printed)
+    assert "agreement" in printed
+    assert "before -> after" in printed
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"(src|href)\s*=\s*\"(?!data:)", page)
+    assert "<script" not in page
+    assert processes_of(out) == []
+
+
+def test_ctrl_c_in_the_middle_leaves_no_process_behind(out: Path) -> None:
+    demo = start_demo(out)
+    assert demo.stderr is not None
+    for line in demo.stderr:
+        if line.startswith("... start broker"):
+            break
+    until = time.monotonic() + 60
+    while not processes_of(out) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert processes_of(out), "the parts are starting"
+    demo.send_signal(signal.SIGINT)
+    demo.communicate(timeout=60)
+    assert demo.returncode != 0
+    assert processes_of(out) == []
