@@ -20,7 +20,15 @@ $(VENV)/.ready: requirements.lock pyproject.toml | $(filter .tools/%,$(UV))
 	@echo "preparing $(VENV) from requirements.lock (several GB the first time: torch is the index's build)"
 	@$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python -c "from serving.triton.server import shared_python as find; find()" 2>/dev/null || $(MAKE) --no-print-directory libpython
 	@touch $@
+
+# Triton's Python backend needs Python's shared library, which Debian keeps in a package of its own; no root is needed.
+.PHONY: libpython
+libpython:
+	@mkdir -p .tools && cd .tools && apt-get download -qq libpython3.11 && dpkg -x libpython3.11_*.deb libpython && \
+	  cp libpython/usr/lib/*/libpython3.11.so.1.0 ../$(VENV)/lib/ || \
+	  echo "libpython3.11.so.1.0 was not found: the embedded Triton will say so (Debian: install libpython3.11)" >&2
 
 demo: $(VENV)/.ready  ## the whole loop on the embedded parts, on this machine
 	@$(BIN)/precedent demo

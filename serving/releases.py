@@ -20,6 +20,7 @@ STUDENT = "student.onnx"
 CASEBOOK = "casebook.onnx"
 PRECEDENTS = "casebook.parquet"
 DIGESTED = (STUDENT, CASEBOOK, PRECEDENTS)
+"""What every release has; a large casebook keeps its matrix in one file more, which the manifest names too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,11 @@ def open_release(path: Path, *, verify: bool = True) -> ReleaseFolder:
         release = Release.model_validate_json(manifest.read_bytes())
     except ValidationError as error:
         raise BadInputError(f"{manifest}: {first_reason(error)}") from error
-    for name in DIGESTED:
-        if name not in release.digests:
-            raise BadInputError(f"{manifest}: digests lack {name!r}, must name {', '.join(DIGESTED)}")
+    if absent := [name for name in DIGESTED if name not in release.digests]:
+        raise BadInputError(f"{manifest}: digests lack {absent[0]!r}, must name {', '.join(DIGESTED)}")
+    for name in release.digests:
+        if name != Path(name).name:
+            raise BadInputError(f"{manifest}: digests name {name!r}, must be a file of the folder")
         if not (path / name).is_file():
             raise BadInputError(f"{path / name}: is missing, {MANIFEST} names it")
         if verify and (found := digest_of(path / name)) != release.digests[name]:

@@ -194,7 +194,7 @@ def _environment() -> dict[str, str]:
     """Put this Python first on the path and its shared library where the stub looks for it."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    library = _shared_python()
+    library = shared_python()
     return {
         **inherited,
         **({"LD_LIBRARY_PATH": library} if library else {}),
@@ -204,12 +204,13 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _shared_python() -> str:
+def shared_python() -> str:
     """The folder of this Python's shared library; "" where the loader finds it by itself."""
     name = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
     folder = Path(sysconfig.get_config_var("LIBDIR") or "")
-    if (folder / name).exists():
-        return str(folder)
+    for place in (folder, Path(sys.prefix) / "lib"):
+        if (place / name).exists():
+            return str(place)
     try:
         ctypes.CDLL(name)
     except OSError:
