@@ -105,7 +105,7 @@ def send_and_check(plan: LoadPlan, uploads: Sequence[VideoUploaded], *, run: str
     encode = _Encoder(uploads, run)
     ledger = Ledger.empty(run, plan.count)
     producer = Producer(
-        {"bootstrap.servers": plan.broker, "linger.ms": 5, "queue.buffering.max.messages": 1_000_000, "log_level": 3}
+        {"bootstrap.servers": plan.broker, "linger.ms": 10, "queue.buffering.max.messages": 1_000_000, "log_level": 3}
     )
     consumer = _reader(plan.broker)
     held = min(HELD_BYTES // encode.mean_bytes, plan.count) if plan.rate else plan.window
@@ -124,7 +124,7 @@ def send_and_check(plan: LoadPlan, uploads: Sequence[VideoUploaded], *, run: str
             producer.produce(VIDEOS_UPLOADED.name, encode(n, ledger.intended_s[n]), ledger.video_id(n))
             ledger.sent_s[n] = time.time()
         producer.poll(0)
-        seen = _settle(consumer.consume(1_000, timeout=0.002), ledger)
+        seen = _settle(consumer.consume(1_000, timeout=0.005), ledger)
         if seen or upto > number:
             progress = time.monotonic()
         number, settled = max(number, upto), settled + seen

@@ -42,7 +42,7 @@ class WorkerConfig:
     take_max: int = 256
     take_within_s: float = 0.03
     poll_records: int = 512
-    buffer: int = 20_000
+    buffer: int = 8_192
     commit_every_s: float = 0.5
     session_timeout_s: float = 6.0
 
