@@ -27,9 +27,10 @@ from rich.table import Table
 from contracts.errors import DependencyError
 from contracts.taxonomy import CATEGORIES, N_CATEGORIES, POSITIVE_INDEX, TAXONOMY_VERSION
 from contracts.verdicts import Decision, Verdict
+from features.config import FeaturesConfig
 from features.lookup import ViewerFeatures, lookup, warm_up
 from features.rank import Candidates, rank
-from features.store import FeaturesConfig, OpenStore, open_store
+from features.store import OpenStore, open_store
 from features.views import VIDEO_TOXICITY
 from features.writer import open_writer
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import click
 
 from contracts.errors import BadInputError
-from features.store import FeaturesConfig
+from features.config import FeaturesConfig
 
 
 @click.group()

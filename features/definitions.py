@@ -13,7 +13,7 @@ from feast.data_format import ParquetFormat
 from feast.data_source import DataSource
 from feast.types import Array, FeastType, Float32, Int64, String, UnixTimestamp
 
-from features.store import FeaturesConfig
+from features.config import FeaturesConfig
 from features.views import VIEWS, Kind, View
 
 _TYPES: dict[Kind, FeastType] = {

@@ -10,12 +10,12 @@ from contracts.errors import BadInputError, DependencyError
 from contracts.histories import AuthorHistory, ViewerSensitivity
 from contracts.records import Record
 from contracts.verdicts import Verdict
+from features.config import FeaturesConfig
 from features.online.frames import Refusal, decode_answer, encode_batch, read_frame, send_frame
 from features.online.owner import owned
 from features.online.redis import GUARDED_WRITE, script_calls
 from features.online.rows import Written, to_rows
 from features.online.sqlite import pack, table_name
-from features.store import FeaturesConfig
 from features.views import AUTHOR_HISTORY, VIDEO_TOXICITY, VIEWER_SENSITIVITY, View
 
 if TYPE_CHECKING:

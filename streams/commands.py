@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from contracts.errors import BadInputError
-from features.store import FeaturesConfig
+from features.config import FeaturesConfig
 
 
 def _ready(part: str, address: str, **more: object) -> None:

@@ -254,8 +254,9 @@ def main(
 
 def count_features(video_ids: Sequence[str], *, chunk: int = 500) -> int:
     """How many of the videos have fresh features in the store that the environment names."""
+    from features.config import FeaturesConfig
     from features.lookup import Freshness, lookup
-    from features.store import FeaturesConfig, open_store
+    from features.store import open_store
 
     store = open_store(FeaturesConfig.from_environment(os.environ))
     found: Callable[[Sequence[str]], int] = lambda ids: int(  # noqa: E731

@@ -19,9 +19,10 @@ import numpy as np
 
 from contracts.cases import DecidedCase
 from contracts.verdicts import Verdict
+from features.config import FeaturesConfig
 from features.lookup import DECISIONS, Freshness, ViewerFeatures, lookup
 from features.rank import Candidates, rank
-from features.store import FeaturesConfig, open_store
+from features.store import open_store
 from policy.casebook import Evidence
 from policy.evidence import gather, read_cases
 from policy.releases import promote

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contracts.releases import InputShape
-from features.store import FeaturesConfig
+from features.config import FeaturesConfig
 from features.writer import open_writer
 from policy.decide import judge
 from serving.preprocess.batch import preprocess

@@ -17,7 +17,8 @@ import pytest
 
 from contracts.taxonomy import CATEGORIES, N_CATEGORIES, POSITIVE_INDEX, Category
 from contracts.verdicts import Decision, Verdict
-from features.store import FeaturesConfig, OpenStore, open_store
+from features.config import FeaturesConfig
+from features.store import OpenStore, open_store
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

@@ -9,7 +9,8 @@ from click.testing import CliRunner, Result
 
 from contracts.errors import BadInputError
 from features.commands import features
-from features.store import FeaturesConfig, open_store
+from features.config import FeaturesConfig
+from features.store import open_store
 from tests.features.conftest import NOON, verdict
 from tests.features.test_lookup import write
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from contracts.histories import AuthorHistory, ViewerSensitivity
 from contracts.verdicts import Verdict
+from features.config import FeaturesConfig
 from features.lookup import Freshness, lookup, lookup_authors, lookup_viewer
 from features.online.rows import Written, microseconds, to_rows
 from features.online.sqlite import GuardedTables, PackedRow, pack, table_name
-from features.store import FeaturesConfig, OpenStore
+from features.store import OpenStore
 from features.views import VIDEO_TOXICITY
 from features.writer import open_writer
 from tests.features.conftest import NOON, verdict

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import BadInputError, DependencyError
+from features.config import FeaturesConfig
 from features.online.frames import (
     MAX_FRAME_BYTES,
     Refusal,
@@ -23,7 +24,6 @@ from features.online.frames import (
 from features.online.owner import owned
 from features.online.rows import Written, to_rows
 from features.online.sqlite import GuardedTables, pack, table_name
-from features.store import FeaturesConfig
 from features.views import VIDEO_TOXICITY
 from features.writer import FeatureWriter, OwnerSink, open_writer
 from tests.features.conftest import OwnerProcess, verdict

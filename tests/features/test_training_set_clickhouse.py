@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from contracts.verdicts import Verdict
-from features.store import FeaturesConfig, OpenStore, open_store
+from features.config import FeaturesConfig
+from features.store import OpenStore, open_store
 from features.training_set import training_set
 from tests.features.conftest import NOON, verdict
 from tests.features.test_training_set import moments, online_at, random_history, releases

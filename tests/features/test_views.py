@@ -12,8 +12,8 @@ from pydantic import AwareDatetime
 from contracts.histories import AuthorHistory, ViewerSensitivity, smoothed_share
 from contracts.taxonomy import N_CATEGORIES
 from contracts.verdicts import Verdict
+from features.config import FeaturesConfig
 from features.definitions import ALL, define
-from features.store import FeaturesConfig
 from features.training_set import history_schema
 from features.views import VIEWS, Kind, View
 from tests.features.conftest import NOON, verdict

@@ -156,8 +156,9 @@ def test_broken_media_is_refused_by_reason_and_delays_nobody(stack: Stack, topic
 def test_an_older_version_that_comes_late_has_a_verdict_but_not_the_features(
     stack: Stack, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ):
+    from features.config import FeaturesConfig
     from features.lookup import lookup
-    from features.store import FeaturesConfig, open_store
+    from features.store import open_store
 
     now = datetime.now(UTC).replace(microsecond=0)
     newer, older = event("late", occurred_at=now.isoformat()), (now - timedelta(minutes=5)).isoformat()

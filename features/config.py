@@ -1,0 +1,90 @@
+"""The environment in, where features are kept out: one frozen record, which every part of the room is given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from contracts.errors import BadInputError
+
+DEFAULT_ONLINE = "sqlite:///.state/features/online.db"
+DEFAULT_OFFLINE = "parquet:///.state/features/history"
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesConfig:
+    """Where features are kept.
+
+    online: `sqlite:///relative/path`, `sqlite:////absolute/path` or `redis://[user:password@]host:port[/db]`.
+    offline: `parquet:///folder`, by the same rule, or the warehouse: `http://user:password@host:port/database`.
+    registry: Feast's registry file; beside the SQLite file, or under .state, unless given.
+    writer: HOST:PORT of the process that owns the SQLite file.
+    """
+
+    online: str = DEFAULT_ONLINE
+    offline: str = DEFAULT_OFFLINE
+    registry: Path | None = None
+    writer: str | None = None
+    write_deadline_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        scheme = urlsplit(self.online).scheme
+        if scheme not in {"sqlite", "redis", "rediss"}:
+            msg = f"online store == {self.online!r}, must be sqlite:///PATH or redis://HOST:PORT"
+            raise BadInputError(msg)
+        if scheme == "sqlite":
+            _ = self.sqlite_path
+        if urlsplit(self.offline).scheme not in {"parquet", "http", "https"}:
+            msg = f"offline store == {self.offline!r}, must be parquet:///FOLDER or http://USER:PASSWORD@HOST:PORT/DB"
+            raise BadInputError(msg)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "FeaturesConfig":
+        """Read the `PRECEDENT_` addresses; composition roots pass `os.environ`.
+
+        The offline store is PRECEDENT_OFFLINE_STORE, else the warehouse, else a folder of Parquet.
+        """
+        registry = environment.get("PRECEDENT_FEATURES_REGISTRY")
+        return cls(
+            online=environment.get("PRECEDENT_ONLINE_STORE") or DEFAULT_ONLINE,
+            offline=environment.get("PRECEDENT_OFFLINE_STORE")
+            or environment.get("PRECEDENT_WAREHOUSE")
+            or DEFAULT_OFFLINE,
+            registry=Path(registry) if registry else None,
+            writer=environment.get("PRECEDENT_FEATURES_WRITER") or None,
+        )
+
+    @property
+    def redis_url(self) -> str | None:
+        return None if self.online.startswith("sqlite:") else self.online
+
+    @property
+    def shown_online(self) -> str:
+        """The online address without its password, for messages."""
+        scheme, _, rest = self.online.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+
+    @property
+    def sqlite_path(self) -> Path:
+        return _path(self.online, "online store")
+
+    @property
+    def history_folder(self) -> Path | None:
+        """Where the Parquet histories lie; None where the warehouse keeps them."""
+        return _path(self.offline, "offline store") if self.offline.startswith("parquet:") else None
+
+    @property
+    def registry_path(self) -> Path:
+        if self.registry is not None:
+            return self.registry.absolute()
+        if self.redis_url is not None:
+            return Path(".state/features/registry.db").absolute()
+        return self.sqlite_path.with_name(self.sqlite_path.name + ".registry")
+
+
+def _path(address: str, what: str) -> Path:
+    _, separator, path = address.partition(":///")
+    if not separator or not path:
+        msg = f"{what} == {address!r}, must be {address.partition(':')[0]}:///PATH"
+        raise BadInputError(msg)
+    return Path(path).absolute()
