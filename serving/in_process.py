@@ -26,7 +26,9 @@ class LoadedModels:
 
     def run(self, tensors: Tensors) -> Tensors:
         """Answer one group: blended probabilities, the classifier's, and the citations."""
-        classifier, embedding = self.student.run(["classifier", "embedding"], tensors)
+        from serving.triton.session_model import run
+
+        classifier, embedding = run(self.student, ["classifier", "embedding"], tensors)
         names = ("probabilities", "cited_ids", "cited_categories", "cited_similarities")
         answer = self.casebook.run(names, {"embedding": embedding, "classifier": classifier})
         return {"classifier": classifier, **dict(zip(names, answer, strict=True))}

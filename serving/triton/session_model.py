@@ -20,6 +20,9 @@ _set_name = ctypes.pythonapi.PyCapsule_SetName
 _set_name.argtypes = (ctypes.py_object, ctypes.c_char_p)
 
 
+NGRAMS_A_SLICE = 16_384
+
+
 def open_session(path: Path, *, threads: int = 1) -> ort.InferenceSession:
     """Open a model on the CPU with `threads` threads that do not spin.
 
@@ -35,6 +38,19 @@ def open_session(path: Path, *, threads: int = 1) -> ort.InferenceSession:
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
+def run(session: ort.InferenceSession, outputs: list[str], tensors: dict[str, Any]) -> list[Any]:
+    """Answer a batch in slices: the rows gathered for 16,384 n-grams fit the cache, which halves the cost of more."""
+    ngrams = tensors.get("ngram_ids")
+    rows = 0 if ngrams is None else max(1, NGRAMS_A_SLICE // max(1, ngrams.shape[1]))
+    if ngrams is None or len(ngrams) <= rows:
+        return list(session.run(outputs, tensors))
+    parts = [
+        session.run(outputs, {name: tensor[start : start + rows] for name, tensor in tensors.items()})
+        for start in range(0, len(ngrams), rows)
+    ]
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
 class TritonPythonModel:
     """One model instance: a session, answering request by request, so that shapes stay those of the buckets."""
 
@@ -48,7 +64,7 @@ class TritonPythonModel:
         self.outputs = [tensor["name"] for tensor in config["output"]]
         for tensors in json.loads(config["parameters"]["warmup"]["string_value"]):
             zeros = {name: np.zeros(shape, _NUMPY_TYPES[kind]) for name, kind, shape in tensors}
-            self.session.run(self.outputs, zeros)
+            run(self.session, self.outputs, zeros)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return [self._answer(request) for request in requests]
@@ -57,7 +73,7 @@ class TritonPythonModel:
         tensor_of = self.triton.get_input_tensor_by_name
         tensors = {name: np.from_dlpack(tensor_of(request, name)) for name in self.inputs}
         try:
-            arrays = self.session.run(self.outputs, tensors)
+            arrays = run(self.session, self.outputs, tensors)
         except Exception as error:  # noqa: BLE001  the request's fault or the model's: its sender is told which
             reason = self.triton.TritonError(str(error), self.triton.TritonError.INVALID_ARG)
             return self.triton.InferenceResponse(error=reason)
