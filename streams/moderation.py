@@ -1,13 +1,13 @@
-"""Turn a batch of raw upload events into verdicts and dead letters: check, decode, preprocess, score, judge.
+"""Turn raw upload events into verdicts and dead letters: check, decode, preprocess, score, judge.
 
 Nothing here knows Kafka, Triton or Feast: each part is an argument, described by a protocol. A failure of an
-*event* becomes its dead letter; a failure of a *part* is raised as it came, and nothing of the batch is lost,
-because the caller acknowledges only what it has kept.
+*event* becomes its dead letter; a failure of a *part* is raised as it came, and nothing is lost, because the
+caller acknowledges only what it has kept.
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -90,41 +90,46 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Moderated:
-    """What a batch became: a verdict for each distinct event that was accepted, a letter for each refused."""
+class Accepted:
+    """An event that keeps the contract, and the upload that it is."""
 
-    verdicts: list[Verdict]
-    dead: list[DeadLetter]
-    repeated: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Accepted:
     raw: RawEvent
     upload: VideoUploaded
 
 
-async def moderate(
-    batch: Sequence[RawEvent], parts: Parts, policy: Policy, *, now: Callable[[], datetime]
-) -> Moderated:
-    """Judge a batch by `policy`; raises `DependencyError` when a part does not answer.
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the edge made of a batch; `repeated` events were in it twice, byte for byte the same upload."""
 
-    An event that is in the batch twice, byte for byte the same upload, is judged once.
-    """
-    accepted, dead, repeated = _check(batch, now())
-    accepted, frames, refused = await _decode(accepted, parts.decoder, policy.release.inputs, now)
-    verdicts, unexpected = await _judge(accepted, frames, parts, policy, now)
-    return Moderated(verdicts, dead + refused + unexpected, repeated)
+    accepted: list[Accepted]
+    dead: list[DeadLetter]
+    repeated: int
+
+    def groups(self, media_at_once: int) -> Iterator[list[Accepted]]:
+        """Those without media together, those with media a few at a time: nobody waits for a slow film."""
+        text = [one for one in self.accepted if one.upload.media_url is None]
+        media = [one for one in self.accepted if one.upload.media_url is not None]
+        if text:
+            yield text
+        for start in range(0, len(media), media_at_once):
+            yield media[start : start + media_at_once]
 
 
-def _check(batch: Sequence[RawEvent], now: datetime) -> tuple[list[_Accepted], list[DeadLetter], int]:
+@dataclass(frozen=True, slots=True)
+class Moderated:
+    """A verdict for each event that was judged, a letter for each that was refused."""
+
+    verdicts: list[Verdict]
+    dead: list[DeadLetter]
+
+
+def check(batch: Sequence[RawEvent], now: datetime) -> Checked:
     """Validate each event at the edge, against the contract and the clock."""
     validate = VideoUploaded.__pydantic_validator__.validate_json
     latest = now + CLOCK_TOLERANCE
-    accepted: list[_Accepted] = []
-    dead: list[DeadLetter] = []
+    checked = Checked([], [], 0)
+    accepted, dead, repeated = checked.accepted, checked.dead, 0
     by_event: dict[str, VideoUploaded] = {}
-    repeated = 0
     for raw in batch:
         if not raw.value:
             dead.append(_bury(raw, DeadReason.EMPTY, "value", "the event has no bytes", now))
@@ -141,21 +146,30 @@ def _check(batch: Sequence[RawEvent], now: datetime) -> tuple[list[_Accepted], l
             )
             dead.append(_bury(raw, DeadReason.CLOCK, "occurred_at", text, now))
         elif by_event.setdefault(upload.event_id, upload) is upload or by_event[upload.event_id] != upload:
-            accepted.append(_Accepted(raw, upload))
+            accepted.append(Accepted(raw, upload))
         else:
             repeated += 1
-    return accepted, dead, repeated
+    return replace(checked, repeated=repeated)
+
+
+async def moderate(
+    accepted: Sequence[Accepted], parts: Parts, policy: Policy, *, now: Callable[[], datetime]
+) -> Moderated:
+    """Judge events by `policy`; raises `DependencyError` when a part does not answer."""
+    sound, frames, refused = await _decode(accepted, parts.decoder, policy.release.inputs, now)
+    verdicts, unexpected = await _judge(sound, frames, parts, policy, now)
+    return Moderated(verdicts, refused + unexpected)
 
 
 async def _decode(
-    accepted: list[_Accepted], decoder: Decoder, shape: InputShape, now: Callable[[], datetime]
-) -> tuple[list[_Accepted], list[Frames | None], list[DeadLetter]]:
+    accepted: Sequence[Accepted], decoder: Decoder, shape: InputShape, now: Callable[[], datetime]
+) -> tuple[Sequence[Accepted], list[Frames | None], list[DeadLetter]]:
     """Decode the media of those that have some; broken media refuses its event, text or not."""
     urls = [one.upload.media_url for one in accepted if one.upload.media_url is not None]
     if not urls:
         return accepted, [None] * len(accepted), []
     decoded = iter(await decoder.decode(urls, shape))
-    kept: list[_Accepted] = []
+    kept: list[Accepted] = []
     frames: list[Frames | None] = []
     dead: list[DeadLetter] = []
     for one in accepted:
@@ -169,7 +183,7 @@ async def _decode(
 
 
 async def _judge(
-    accepted: list[_Accepted],
+    accepted: Sequence[Accepted],
     frames: list[Frames | None],
     parts: Parts,
     policy: Policy,

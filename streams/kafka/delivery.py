@@ -31,6 +31,7 @@ class ConfirmedProducer:
     def __init__(self, bootstrap: str, *, client_id: str, deadline_s: float = 10.0) -> None:
         self._bootstrap = bootstrap
         self._deadline_s = deadline_s
+        self._turn = asyncio.Lock()
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -55,7 +56,8 @@ class ConfirmedProducer:
     async def send(self, records: Sequence[OutgoingRecord]) -> None:
         """Deliver every record; raises `DependencyError` when one of them was not confirmed in time."""
         if records:
-            await asyncio.get_running_loop().run_in_executor(None, self.send_now, records)
+            async with self._turn:
+                await asyncio.get_running_loop().run_in_executor(None, self.send_now, records)
 
     def send_now(self, records: Sequence[OutgoingRecord]) -> None:
         """The same for callers without an event loop; blocks until all is confirmed or refused."""

@@ -3,7 +3,8 @@
 What Faust 0.15.3 does, and what is chosen because of it:
 
 - One agent at concurrency 1, `noack_take` and explicit acks: `take` acknowledges on exceptions too, and with
-  more concurrency offsets are committed past events in flight.
+  more concurrency offsets are committed past events in flight. A few batches are under way at a time, so that
+  one decodes while another is scored; they are acknowledged strictly in the order in which they were taken.
 - An agent that raises is restarted, and its next acks commit past the batch it lost. So a fault that the
   carrier cannot carry past stops the process instead; its batch comes again from the last commit.
 - `stream_wait_empty=False`: a rebalance must not wait for a batch that waits for a part. What was fetched
@@ -41,6 +42,7 @@ class WorkerConfig:
     group: str
     take_max: int = 256
     take_within_s: float = 0.03
+    in_flight: int = 3
     poll_records: int = 512
     buffer: int = 8_192
     commit_every_s: float = 0.5
@@ -48,12 +50,14 @@ class WorkerConfig:
 
 
 class Moderator:
-    """The app and its agent's state: whether it is closing, and the fault that it could not carry past."""
+    """The app and its agent's state: batches under way, whether it is closing, and what it could not carry past."""
 
     def __init__(self, config: WorkerConfig, carry: Carry) -> None:
         self._carry = carry
+        self._in_flight = config.in_flight
+        self._slots = asyncio.Semaphore(config.in_flight)
         self._closing = False
-        self._busy = asyncio.Lock()
+        self._last: tuple[int, asyncio.Task[bool]] | None = None
         self.failure: Exception | None = None
         self.assigned = asyncio.Event()
         self.app = app = make_app(config)
@@ -68,39 +72,54 @@ class Moderator:
         @app.agent(topic, name="moderation", concurrency=1)
         async def moderation(stream: Any) -> None:
             async for events in stream.noack_take(config.take_max, within=config.take_within_s):
-                await self._moderate(events)
+                await self._begin(events)
 
         @app.on_partitions_assigned.connect
         async def on_assigned(*_: Any, **__: Any) -> None:
             self.assigned.set()
 
-    async def _moderate(self, events: Sequence[Any]) -> None:
+    async def _begin(self, events: Sequence[Any]) -> None:
+        """Send a batch on its way as soon as fewer than `in_flight` are under way."""
+        await self._slots.acquire()
         generation = self.app.consumer_generation_id
+        current = [event for event in events if event.message.generation_id == generation]
+        if not current or self._closing or self.failure:
+            self._slots.release()
+            return
+        before = self._last[1] if self._last and self._last[0] == generation else None
+        self._last = generation, asyncio.create_task(self._go(current, generation, before))
+
+    async def _go(self, events: Sequence[Any], generation: int, before: asyncio.Task[bool] | None) -> bool:
+        """Carry a batch, then acknowledge it if every batch of its generation before it was acknowledged."""
 
         def ours() -> bool:
             return not self._closing and self.app.consumer_generation_id == generation
 
-        current = [event for event in events if event.message.generation_id == generation]
-        async with self._busy:
-            if not current or not ours() or self.failure:
-                return
-            try:
-                done = await self._carry([event.message for event in current], ours)
-            except Exception as error:  # noqa: BLE001 - kept for the runner, which ends the process
-                self.failure = error
-                return
-            if done and self.app.consumer_generation_id == generation:
-                for event in current:
-                    event.ack()
+        try:
+            done = await self._carry([event.message for event in events], ours)
+            done = (before is None or await before) and done
+        except Exception as error:  # noqa: BLE001 - kept for the runner, which ends the process
+            self.failure = self.failure or error
+            done = False
+        finally:
+            self._slots.release()
+        if not done or self.failure or self.app.consumer_generation_id != generation:
+            return False
+        for event in events:
+            event.ack()
+        return True
 
-    async def finish_batch(self, *, within_s: float) -> None:
-        """Take no more batches, and give the one in hand some time to be acknowledged."""
+    async def finish_batches(self, *, within_s: float) -> None:
+        """Take no more batches, and give those under way some time to be acknowledged."""
         self._closing = True
         try:
             async with asyncio.timeout(within_s):
-                await self._busy.acquire()
+                for _ in range(self._in_flight):
+                    await self._slots.acquire()
+                if self._last is not None:
+                    await self._last[1]
         except TimeoutError:
-            log.warning("the batch in hand did not finish within %.1f s, it will come again", within_s)
+            log.warning("batches under way did not finish within %.1f s, they will come again", within_s)
 
     async def join_error(self) -> Exception | None:
         """Let the consumer join its group again after an error; an error that ended it is a failure."""

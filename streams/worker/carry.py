@@ -1,8 +1,10 @@
 """Carry a batch through: moderate it, write its features, deliver its verdicts and dead letters, then say yes.
 
 The order is the promise: features first, then the verdict that announces them, then the acknowledgement.
+Events without media and small groups of those with media go side by side, so that a slow film delays itself.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +15,7 @@ from contracts.errors import BadInputError, DependencyError
 from contracts.topics import DEAD_SUFFIX, VIDEOS_VERDICTS
 from contracts.verdicts import Verdict
 from streams.kafka.delivery import OutgoingRecord
-from streams.moderation import Moderated, Parts, Policy, RawEvent, moderate
+from streams.moderation import Accepted, Moderated, Parts, Policy, RawEvent, check, moderate
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.patience import (
     AbandonedError,
@@ -28,6 +30,8 @@ from streams.worker.patience import (
 
 log = logging.getLogger(__name__)
 
+MEDIA_AT_ONCE = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Outlets:
@@ -38,7 +42,7 @@ class Outlets:
 
 
 class Carrier:
-    """Carries one batch at a time through the parts, each of which is waited for without bound."""
+    """Carries batches through the parts, each of which is waited for without bound."""
 
     def __init__(
         self,
@@ -49,11 +53,40 @@ class Carrier:
         *,
         now: Callable[[], datetime],
     ) -> None:
+        self._parts = parts
+        self._outlets = outlets
         self._policy = policy
         self._metrics = metrics
         self._now = now
-        self._ours: Callable[[], bool] = lambda: True
-        self._patience = patience = Patience(metrics, abandoned=lambda: not self._ours())
+
+    async def carry(self, batch: Sequence[RawEvent], ours: Callable[[], bool]) -> bool:
+        """Return True when the batch may be acknowledged, False when it was let go because it is not `ours`.
+
+        Any other exception is a fault of this program: the worker must end without acknowledging.
+        """
+        trip = _Trip(self, Patience(self._metrics, abandoned=lambda: not ours()))
+        checked = check(batch, self._now())
+        ways = [trip.deliver(Moderated([], checked.dead))] if checked.dead else []
+        ways += [trip.take(group) for group in checked.groups(MEDIA_AT_ONCE)]
+        outcomes = await asyncio.gather(*ways, return_exceptions=True)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        for failure in failures:
+            if not isinstance(failure, AbandonedError):
+                raise failure
+        stale = len(batch) if failures else 0
+        if stale:
+            log.warning("let go of %d events: %s", stale, failures[0])
+        self._metrics.count_batch(len(batch), repeated=checked.repeated, stale=stale)
+        return not failures
+
+
+class _Trip:
+    """One batch's way through the parts, with the patience that ends when the batch is not ours any more."""
+
+    def __init__(self, carrier: Carrier, patience: Patience) -> None:
+        parts, outlets = carrier._parts, carrier._outlets
+        self._policy, self._metrics, self._now = carrier._policy, carrier._metrics, carrier._now
+        self._patience = patience
         self._parts = Parts(
             PatientDecoder(parts.decoder, patience),
             parts.preprocess,
@@ -63,49 +96,38 @@ class Carrier:
         self._features = PatientFeatureWriter(outlets.features, patience)
         self._producer = PatientProducer(outlets.producer, patience)
 
-    async def carry(self, batch: Sequence[RawEvent], ours: Callable[[], bool]) -> bool:
-        """Return True when the batch may be acknowledged, False when it was let go because it is not `ours`.
+    async def take(self, group: Sequence[Accepted]) -> None:
+        """Moderate a group and deliver what it became."""
+        began = time.perf_counter()
+        moderated = await self._patience.until_done("release", lambda: self._moderate(group))
+        self._metrics.count_stage("moderate", time.perf_counter() - began)
+        await self.deliver(moderated)
 
-        Any other exception is a fault of this program: the worker must end without acknowledging.
-        """
-        self._ours = ours
-        try:
-            began = time.perf_counter()
-            moderated = await self._patience.until_done("release", lambda: self._moderate(batch))
-            judged = time.perf_counter()
-            if moderated.verdicts:
-                await self._features.write(moderated.verdicts)
-            written, written_at = time.perf_counter(), self._now()
-            await self._producer.send(_records(moderated))
-            delivered = time.perf_counter()
-        except AbandonedError as error:
-            log.warning("let go of %d events: %s", len(batch), error)
-            self._metrics.count_batch(verdicts=0, repeated=0, stale=len(batch))
-            return False
-        self._count(moderated, written_at)
-        self._metrics.count_stage("moderate", judged - began)
-        self._metrics.count_stage("features", written - judged)
-        self._metrics.count_stage("deliver", delivered - written)
-        return True
+    async def deliver(self, moderated: Moderated) -> None:
+        """Write features, then announce verdicts and dead letters; returns when all of it is kept."""
+        began = time.perf_counter()
+        if moderated.verdicts:
+            await self._features.write(moderated.verdicts)
+        written, written_at = time.perf_counter(), self._now()
+        await self._producer.send(_records(moderated))
+        metrics = self._metrics
+        metrics.count_stage("features", written - began)
+        metrics.count_stage("deliver", time.perf_counter() - written)
+        metrics.count_dead([letter.reason.value for letter in moderated.dead])
+        metrics.observe_verdicts([(written_at - v.occurred_at).total_seconds() for v in moderated.verdicts])
 
-    async def _moderate(self, batch: Sequence[RawEvent]) -> Moderated:
+    async def _moderate(self, group: Sequence[Accepted]) -> Moderated:
         policy = self._policy()
         self._metrics.judged_by(policy.pin.release_version, policy.pin.casebook_version)
         try:
-            return await moderate(batch, self._parts, policy, now=self._now)
+            return await moderate(group, self._parts, policy, now=self._now)
         except BadInputError as error:  # the release's fault: wait for a pointer to a better one
             raise DependencyError(f"release {policy.pin} cannot judge: {error}") from error
-
-    def _count(self, moderated: Moderated, written_at: datetime) -> None:
-        metrics, verdicts = self._metrics, moderated.verdicts
-        metrics.count_batch(verdicts=len(verdicts), repeated=moderated.repeated, stale=0)
-        metrics.count_dead([letter.reason.value for letter in moderated.dead])
-        metrics.observe_latency([(written_at - verdict.occurred_at).total_seconds() for verdict in verdicts])
 
 
 def _records(moderated: Moderated) -> list[OutgoingRecord]:
     to_json = Verdict.__pydantic_serializer__.to_json
     topic = VIDEOS_VERDICTS.name
-    records = [OutgoingRecord(topic, v.video_id.encode(), to_json(v)) for v in moderated.verdicts]
-    letters = moderated.dead
-    return records + [OutgoingRecord(m.topic + DEAD_SUFFIX, None, m.model_dump_json().encode()) for m in letters]
+    verdicts = [OutgoingRecord(topic, v.video_id.encode(), to_json(v)) for v in moderated.verdicts]
+    letters = [OutgoingRecord(m.topic + DEAD_SUFFIX, None, m.model_dump_json().encode()) for m in moderated.dead]
+    return verdicts + letters

@@ -104,10 +104,10 @@ class WorkerMetrics:
         self._waited_for[part] = seconds
         self._waiting.labels(part).set(seconds)
 
-    def count_batch(self, *, verdicts: int, repeated: int, stale: int) -> None:
-        """Count one batch's events by what became of them."""
-        self._batch.observe(verdicts + repeated + stale)
-        for outcome, count in (("verdict", verdicts), ("repeated", repeated), ("stale", stale)):
+    def count_batch(self, events: int, *, repeated: int, stale: int) -> None:
+        """Count a batch, the events that were in it twice, and those that were let go."""
+        self._batch.observe(events)
+        for outcome, count in (("repeated", repeated), ("stale", stale)):
             if count:
                 self._events.labels(outcome).inc(count)
 
@@ -119,8 +119,10 @@ class WorkerMetrics:
     def count_stage(self, stage: str, seconds: float) -> None:
         self._stage.labels(stage).inc(seconds)
 
-    def observe_latency(self, latencies_s: Sequence[float]) -> None:
+    def observe_verdicts(self, latencies_s: Sequence[float]) -> None:
+        """Count verdicts by how long after their upload their features were written."""
         if latencies_s:
+            self._events.labels("verdict").inc(len(latencies_s))
             self._latency.observe(np.array(latencies_s, np.float64))
 
     def judged_by(self, release_version: int, casebook_version: int) -> None:

@@ -119,7 +119,7 @@ async def _consume(
                 log.warning("joining the group again after: %s", refused)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), WATCH_EVERY_S)
-        await moderator.finish_batch(within_s=DRAIN_S)
+        await moderator.finish_batches(within_s=DRAIN_S)
     finally:
         async with asyncio.timeout(STOP_S):
             await moderator.app.stop()

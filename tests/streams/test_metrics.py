@@ -56,9 +56,9 @@ def test_a_worker_that_has_no_reason_to_commit_is_alive(lag: int, waiting: bool)
 
 def test_every_metric_of_a_worker_is_in_its_exposition():
     metrics = WorkerMetrics()
-    metrics.count_batch(verdicts=3, repeated=1, stale=0)
+    metrics.count_batch(4, repeated=1, stale=0)
     metrics.count_dead(["media", "media", "clock"])
-    metrics.observe_latency([0.03])
+    metrics.observe_verdicts([0.03, 0.2, 0.2])
     metrics.waiting("scorer", 2.5)
     metrics.see_offsets({0: 10, 1: 4}, {0: 0, 1: 6})
     text = generate_latest(metrics.registry).decode()

@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 from contracts.dead_letters import MAX_KEPT_BYTES, DeadLetter, DeadReason
 from contracts.errors import DependencyError
 from contracts.verdicts import Decision
-from streams.moderation import Moderated, moderate
+from streams.moderation import Moderated, check, moderate
 from tests.streams.events import NOW, Raw, raw, upload
 from tests.streams.stand_ins import PIN, POLICY, StandInScorer, stand_in_parts
 
 
 def moderated(*batch: Raw, scorer: StandInScorer | None = None) -> Moderated:
+    """Every event checked, and those accepted judged together."""
     parts = stand_in_parts(scorer or StandInScorer())
-    return asyncio.run(moderate(batch, parts, POLICY, now=lambda: NOW))
+    checked = check(batch, NOW)
+    judged = asyncio.run(moderate(checked.accepted, parts, POLICY, now=lambda: NOW))
+    return Moderated(judged.verdicts, checked.dead + judged.dead)
 
 
 def letter_for(event: Raw) -> DeadLetter:
@@ -141,16 +144,25 @@ def test_a_dead_letter_of_a_huge_event_fits_a_topic_and_knows_the_whole():
 
 
 def test_the_same_event_twice_in_a_batch_is_judged_once():
-    result = moderated(raw("a", offset=1), raw("b", offset=2), raw("a", offset=3))
+    checked = check([raw("a", offset=1), raw("b", offset=2), raw("a", offset=3)], NOW)
 
-    assert [v.event_id for v in result.verdicts] == ["e-a", "e-b"]
-    assert result.repeated == 1
+    assert [one.upload.event_id for one in checked.accepted] == ["e-a", "e-b"]
+    assert checked.repeated == 1
 
 
 def test_two_events_that_share_an_id_but_differ_are_both_judged():
     result = moderated(raw("a", title="t 0.1"), raw("a", title="t 0.2"))
 
     assert [v.toxicity for v in result.verdicts] == [pytest.approx(0.1), pytest.approx(0.2)]
+
+
+def test_those_with_media_go_in_small_groups_beside_all_the_others():
+    names = {"a": None, "b": "b.mp4", "c": None, "d": "d.mp4", "e": "e.mp4"}
+    checked = check([raw(name, media_url=url) for name, url in names.items()], NOW)
+
+    groups = [[one.upload.video_id[2:] for one in group] for group in checked.groups(2)]
+    assert groups == [["a", "c"], ["b", "d"], ["e"]]
+    assert list(check([], NOW).groups(2)) == []
 
 
 def test_a_scorer_that_is_away_fails_the_batch_and_refuses_nobody():
@@ -173,14 +185,15 @@ def test_when_every_event_breaks_the_code_the_fault_is_ours_and_nobody_is_refuse
 
 def test_an_empty_batch_asks_no_model():
     scorer = StandInScorer()
-    assert moderated(scorer=scorer) == Moderated([], [], 0)
+    assert moderated(scorer=scorer) == Moderated([], [])
     assert scorer.pins == []
 
 
 @given(st.lists(st.one_of(st.binary(max_size=60), st.just(json.dumps(upload("ok")).encode())), max_size=8))
 def test_whatever_the_bytes_every_event_gets_a_verdict_or_a_letter(values):
     batch = [Raw(value, offset) for offset, value in enumerate(values)]
+    repeated = check(batch, NOW).repeated
     result = moderated(*batch)
 
-    assert len(result.verdicts) + len(result.dead) + result.repeated == len(batch)
+    assert len(result.verdicts) + len(result.dead) + repeated == len(batch)
     assert all(letter.raw == batch[letter.offset].value for letter in result.dead)
