@@ -40,7 +40,7 @@ Tick = Callable[[str], None]
 class TrainSettings:
     """What `train` may be told; `fused` None fuses where there are enough cases with frames to learn from."""
 
-    inputs: InputShape = InputShape(n_frames=9, frame_px=64, text_buckets=65_536, max_ngrams=2_048)
+    inputs: InputShape = InputShape(n_frames=9, frame_px=64, text_buckets=65_536, max_ngrams=4_096)
     text: TextSettings = field(default_factory=TextSettings)
     fusion: FusionSettings = field(default_factory=FusionSettings)
     fused: bool | None = None

@@ -17,18 +17,18 @@ _PLANE = 0x10000
 
 @cache
 def _plain() -> Codes:
-    """Code point to its NFKC form in lower case, where that is one character; the rest as it is."""
+    """Code point to its NFKC form in lower case, where that is one character, any digit to 0; the rest as it is."""
     table = np.arange(_PLANE, dtype=np.uint32)
     for code in range(1, _PLANE):
         if not 0xD800 <= code < 0xE000:
             plain = unicodedata.normalize("NFKC", chr(code)).lower()
             if len(plain) == 1 and plain != "\0":
-                table[code] = ord(plain)
+                table[code] = ord("0" if plain.isdecimal() else plain)
     return table
 
 
 def normalised(codes: Codes) -> Codes:
-    """Each character by itself as NFKC in lower case: full-width and Latin letters, punctuation, digits."""
+    """Each character by itself as NFKC in lower case, a digit as 0: letters full-width and Latin, punctuation."""
     table = _plain()
     return table[codes] if codes.max(initial=0) < _PLANE else np.where(codes < _PLANE, table[codes % _PLANE], codes)
 

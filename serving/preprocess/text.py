@@ -2,9 +2,10 @@
 
 Language-independent: every character and every pair of neighbours counts, and three neighbours that are Latin
 letters (two letters say little of a word). Each field has a hash range of its own. Text is compared character
-by character as NFKC in lower case.
+by character as NFKC in lower case, any digit as 0, and without the accounts that it mentions.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from serving.preprocess.ngrams import Codes, Hashes, bucket_of, codes_of, longer, normalised, scattered, single
 
 N_FIELDS = 3
+_MENTION = re.compile(r"@[^\s@)）]{0,24}[)）]?")
 LONGEST = 3
 
 
@@ -27,7 +29,7 @@ def hash_ngrams(
     whose hashes come first: a sample that favours neither a field nor a place in the text.
     """
     n_documents = len(titles)
-    fields = [text.replace("\0", " ") for row in zip(titles, ocrs, asrs, strict=True) for text in row]
+    fields = [spoken(text) for row in zip(titles, ocrs, asrs, strict=True) for text in row]
     codes = normalised(codes_of("\0".join([*fields, ""])))
     lengths = np.fromiter(map(len, fields), np.int64, len(fields)) + 1
     rows = N_FIELDS * buckets
@@ -50,6 +52,11 @@ def hash_ngrams(
     ids_B_L[document, column] = ids
     counts_B_L[document, column] = np.minimum(counts, 255)
     return ids_B_L, counts_B_L
+
+
+def spoken(text: str) -> str:
+    """A text without the accounts it mentions, which say who, not what; and without NUL, which separates texts."""
+    return (_MENTION.sub(" ", text) if "@" in text else text).replace("\0", " ")
 
 
 def _counted(keys: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:

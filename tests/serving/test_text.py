@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.preprocess.ngrams import bucket_of, codes_of, longer, normalised, scattered, single
-from serving.preprocess.text import LONGEST, hash_ngrams
+from serving.preprocess.text import LONGEST, hash_ngrams, spoken
 
 BUCKETS = 4_096
 PLENTY = 100_000
@@ -23,7 +23,7 @@ documents = st.tuples(texts, texts, texts)
 
 
 def plain(text: str) -> str:
-    codes = normalised(np.array([ord(letter) for letter in text.replace("\0", " ")], np.uint32))
+    codes = normalised(np.array([ord(letter) for letter in spoken(text)], np.uint32))
     return "".join(map(chr, codes))
 
 
@@ -142,6 +142,12 @@ def test_three_latin_letters_count_and_three_characters_do_not() -> None:
 
 
 def test_hashes_are_the_same_on_every_machine() -> None:
-    ids, times = hash_ngrams(["爱a"], ["1"], ["é"], buckets=65_536, max_ngrams=16)
-    assert ids.tolist() == [[16_733, 24_810, 39_170, 116_282, 148_366]]
+    ids, times = hash_ngrams(["爱a"], ["0"], ["é"], buckets=65_536, max_ngrams=16)
+    assert ids.tolist() == [[16_733, 24_810, 39_170, 85_121, 148_366]]
     assert times.tolist() == [[1, 1, 1, 1, 1]]
+
+
+def test_mentioned_accounts_do_not_count_and_digits_count_as_one() -> None:
+    assert hashed(("好@A用户名（A的id）看 @tom", "", "")) == hashed(("好 看  ", "", ""))
+    assert hashed(("热线12345", "", "")) == hashed(("热线99999", "", ""))
+    assert spoken("a@b c") == "a  c"
