@@ -1,5 +1,6 @@
 """What our row is compared with: logistic regression on character TF-IDF, and on layout counts alone."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.cases import DecidedCase
+from contracts.errors import BadInputError
 from contracts.releases import InputShape
 from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
 from policy.benchmark.cross_validation import Probabilities, labels_of
@@ -32,16 +34,19 @@ class TfidfFit:
         from scipy.sparse import hstack
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        vectorizers = [
-            TfidfVectorizer(analyzer="char", ngram_range=(1, self.longest), sublinear_tf=True, min_df=2)
-            for _ in range(3)
-        ]
-        for vectorizer, texts in zip(vectorizers, _texts(cases), strict=True):
-            vectorizer.fit(texts)
+        vectorizers = {}
+        for field, texts in _texts(cases).items():
+            vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, self.longest), sublinear_tf=True, min_df=2)
+            if any(count > 1 for count in Counter(letter for text in texts for letter in set(text.lower())).values()):
+                vectorizers[field] = vectorizer.fit(texts)
+        if not vectorizers:
+            raise BadInputError(
+                f"{len(cases)} cases share no character in any text, there is nothing to learn words from"
+            )
 
         def features(some: Sequence[DecidedCase]) -> Any:
-            parts = (v.transform(texts) for v, texts in zip(vectorizers, _texts(some), strict=True))
-            return hstack(list(parts)).tocsr()
+            texts = _texts(some)
+            return hstack([vectorizer.transform(texts[field]) for field, vectorizer in vectorizers.items()]).tocsr()
 
         return _logistic(cases, features, self.c)
 
@@ -91,6 +96,6 @@ def _logistic(cases: Sequence[DecidedCase], features: Features, c: float) -> Bin
     return BinaryJudge(model, features, counts / counts.sum(), frozenset(case.case_id for case in cases))
 
 
-def _texts(cases: Sequence[DecidedCase]) -> list[list[str]]:
+def _texts(cases: Sequence[DecidedCase]) -> dict[str, list[str]]:
     uploads = [case.upload for case in cases]
-    return [[getattr(upload, name) or "" for upload in uploads] for name in ("title", "ocr", "asr")]
+    return {name: [getattr(upload, name) or "" for upload in uploads] for name in ("title", "ocr", "asr")}

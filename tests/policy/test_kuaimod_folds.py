@@ -1,0 +1,152 @@
+"""Cross-validation: who judges never met the case, rows are paired, and precedents reach a category left out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contracts.cases import DecidedCase
+from contracts.errors import BadInputError, CheckFailedError
+from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX, Category
+from policy.benchmark.cross_validation import Contender, Probabilities, cross_validate, labels_of, stratified
+from policy.benchmark.kuaimod import LAYOUT, OURS, REFERENCE, WITH_LAYOUT, run_cross_validation
+from policy.benchmark.left_out import leave_categories_out, left_out_table
+from policy.benchmark.reference import LayoutFit, TfidfFit
+from policy.benchmark.sight import Sight
+from policy.benchmark.student_fit import StudentFit
+from policy.evidence import read_cases
+from tests.policy.kuaimod_cases import made_up_cases
+
+PUBLIC_CASES = Path("/work/shared/kuaimod_benchmark/public_cases.jsonl")
+
+
+@dataclass(frozen=True)
+class KnowsCategories:
+    """Finds the categories that it was taught, or was given a precedent of, and no other."""
+
+    known: frozenset[int]
+    taught: frozenset[str]
+    line: float = 0.5
+
+    def probabilities(self, cases: Sequence[DecidedCase]) -> Probabilities:
+        labels = labels_of(cases)
+        table = np.zeros((len(cases), N_CATEGORIES))
+        table[np.arange(len(cases)), np.where(np.isin(labels, list(self.known)), labels, POSITIVE_INDEX)] = 1.0
+        return table
+
+    def with_precedents(self, cases: Sequence[DecidedCase]) -> "KnowsCategories":
+        known, taught = labels_of(cases).tolist(), (case.case_id for case in cases)
+        return KnowsCategories(self.known | set(known), self.taught | set(taught))
+
+
+def knows_what_it_was_taught(cases: Sequence[DecidedCase], *, seed: int) -> KnowsCategories:
+    return KnowsCategories(frozenset(labels_of(cases).tolist()), frozenset(case.case_id for case in cases))
+
+
+def never_alarmed(cases: Sequence[DecidedCase], *, seed: int) -> KnowsCategories:
+    return KnowsCategories(frozenset(), frozenset())
+
+
+def test_every_case_is_left_out_once_and_violative_cases_are_spread_evenly() -> None:
+    violative = np.arange(50) % 5 < 2
+    folds = stratified(violative, 5, seed=3)
+    assert np.concatenate([left for _, left in folds]).tolist() != list(range(50))
+    assert sorted(np.concatenate([left for _, left in folds]).tolist()) == list(range(50))
+    assert [int(violative[left].sum()) for _, left in folds] == [4] * 5
+    assert all(not set(taught) & set(left) for taught, left in folds)
+
+
+def test_contenders_are_compared_on_the_same_cases_by_hand() -> None:
+    cases = made_up_cases(30)  # 10 positive, 20 violative
+    found = cross_validate(
+        cases,
+        {
+            "knows": Contender(Sight.WORDS, knows_what_it_was_taught),
+            "silent": Contender(Sight.WORDS, never_alarmed),
+        },
+        folds=5,
+        seeds=(0, 1),
+    )
+    assert found["knows"].accuracy().estimate == 1.0
+    assert found["silent"].accuracy().estimate == pytest.approx(1 / 3)
+    assert found["knows"].gain_over(found["silent"]).estimate == pytest.approx(2 / 3)
+    assert found["knows"].columns().violative_recall == 1.0
+    assert (found["knows"].category_S_N == labels_of(cases)).all()
+
+
+def test_a_model_that_was_taught_a_case_may_not_judge_it() -> None:
+    cases = made_up_cases(30)
+    everything = frozenset(case.case_id for case in cases)
+
+    def peeks(some: Sequence[DecidedCase], *, seed: int) -> KnowsCategories:
+        return KnowsCategories(frozenset(), everything)
+
+    with pytest.raises(CheckFailedError, match=r"was taught to the model that judges it \(6 such cases\)"):
+        cross_validate(cases, {"peeks": Contender(Sight.WORDS, peeks)}, folds=5, seeds=(0,))
+
+
+def test_too_many_folds_are_refused() -> None:
+    with pytest.raises(BadInputError, match="11 folds, must be from 2 to 10"):
+        cross_validate(made_up_cases(30), {}, folds=11)
+
+
+def test_a_category_left_out_is_found_only_by_its_precedents() -> None:
+    cases = made_up_cases(60)
+    rows = leave_categories_out(cases, knows_what_it_was_taught, seeds=(0, 1))
+    assert [row.category for row in rows] == [Category.SEXUAL_CONTENT, Category.FALSE_BENEFITS]
+    assert {(row.judged, row.found, row.found_with_precedents) for row in rows} == {(15, 0.0, 1.0)}
+    assert {(row.positives_flagged, row.positives_flagged_with_precedents) for row in rows} == {(0.0, 0.0)}
+    assert left_out_table(rows).splitlines()[-1].split() == ["all", "30", "0.000", "1.000", "0.000", "0.000"]
+
+
+def test_a_category_of_five_cases_has_none_left_to_judge() -> None:
+    cases = made_up_cases(40, Category.POSITIVE) + made_up_cases(60)[1:15:3]
+    assert len([case for case in cases if case.category is not Category.POSITIVE]) == 5
+    assert leave_categories_out(cases, knows_what_it_was_taught, seeds=(0,)) == []
+
+
+def test_references_and_student_learn_what_words_say() -> None:
+    cases = made_up_cases(90)
+    found = cross_validate(
+        cases,
+        {
+            "tf-idf": Contender(Sight.WORDS, TfidfFit()),
+            "layout": Contender(Sight.LAYOUT, LayoutFit()),
+            "student": Contender(Sight.WORDS, StudentFit(Sight.WORDS)),
+        },
+        folds=3,
+        seeds=(0,),
+    )
+    assert found["tf-idf"].accuracy().estimate > 0.95
+    assert found["student"].accuracy().estimate > 0.95
+    assert found["layout"].accuracy().estimate < 0.9
+
+
+def test_the_words_only_student_does_not_change_its_mind_for_layout() -> None:
+    cases = made_up_cases(60)
+    judge = StudentFit(Sight.WORDS)(cases[:45], seed=0)
+    plain = judge.probabilities(cases[45:])
+    uploads = [case.upload.model_copy(update={"picture_count": 1}) for case in cases[45:]]
+    changed = [case.model_copy(update={"upload": u}) for case, u in zip(cases[45:], uploads, strict=True)]
+    assert np.array_equal(judge.probabilities(changed), plain)
+
+
+def test_given_precedents_are_remembered_as_taught() -> None:
+    cases = made_up_cases(60)
+    judge = StudentFit(Sight.WORDS)(cases[:45], seed=0)
+    more = judge.with_precedents(cases[45:50])
+    assert more.taught - judge.taught == {f"case-{i}" for i in range(45, 50)}
+    assert len(more.policy.casebook) == len(judge.policy.casebook) + 5
+
+
+@pytest.mark.skipif(not PUBLIC_CASES.exists(), reason="the public KuaiMod cases are not on this machine")
+def test_public_cases_give_a_table_with_every_row_and_its_interval() -> None:
+    cases = read_cases(PUBLIC_CASES)[::4]
+    lines = run_cross_validation(cases, folds=2, seeds=(0,), leave_out=False).report().splitlines()
+    for name in (REFERENCE, LAYOUT, OURS, WITH_LAYOUT):
+        (row,) = [line for line in lines if line.startswith(f"{name}  ")]
+        assert "accuracy 0." in row
+    assert any(line.startswith("gain of words only over the reference, paired: ") for line in lines)
+    assert "175 of the benchmark's 1,000 cases" in lines[-1]
