@@ -46,7 +46,7 @@ def broker(port: int, partitions: int) -> None:
 @click.option("--releases", type=click.Path(file_okay=False, path_type=Path), default=None, help="PRECEDENT_RELEASES")
 @click.option("--metrics-port", default=0, show_default=True, help="of /metrics and /live on loopback; 0: any free one")
 @click.option("--take", default=256, show_default=True, help="largest batch, in events")
-@click.option("--within-ms", default=30.0, show_default=True, help="longest wait for a batch to fill")
+@click.option("--within-ms", default=50.0, show_default=True, help="longest wait for a batch to fill")
 @click.option("--decoders", default=1, show_default=True, help="processes that decode media")
 @click.option("--session-timeout", default=6.0, show_default=True, help="seconds until a killed worker is out")
 @click.option("--in-process", is_flag=True, help="score by ONNX Runtime in this process, without Triton")

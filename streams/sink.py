@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -75,6 +76,8 @@ def run_sink(config: SinkConfig, insert: Insert, stop: threading.Event, *, ready
     consumer.subscribe([VIDEOS_VERDICTS.name], on_assign=lambda *_: assigned.set())
     told = False
     try:
+        with suppress(DependencyError):  # then the first batch waits for it
+            insert([])  # connects, and loads what connecting needs
         while not stop.is_set():
             batch = _take(consumer, config, stop)
             if assigned.is_set() and not told:

@@ -8,7 +8,7 @@ before.
 
 *Fetches.* Faust fixes the maximum wait of a fetch at 1.5 s and asks for one byte at least. Kafka then answers
 as soon as a record comes, at a moderate rate with a fetch for every few records; the embedded broker answers an
-empty fetch only after the whole wait. Here a fetch brings 64 kB or what came within 30 ms.
+empty fetch only after the whole wait. Here a fetch brings 64 kB or what came within 40 ms.
 
 *Joining.* An error while a group rebalances is kept by aiokafka until somebody polls, and Faust does not poll
 without partitions: such a worker hangs for good. `join_error` takes the error, so that it joins again.
@@ -28,7 +28,7 @@ from aiokafka.coordinator.assignors.roundrobin import (  # type: ignore[import-u
 )
 from faust.transport.drivers import aiokafka as driver
 
-FETCH_MAX_WAIT_MS = 30
+FETCH_MAX_WAIT_MS = 40
 FETCH_MIN_BYTES = 64 << 10
 LEADER_WAITS_S = 0.3
 

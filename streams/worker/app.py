@@ -41,7 +41,7 @@ class WorkerConfig:
     broker: str
     group: str
     take_max: int = 256
-    take_within_s: float = 0.03
+    take_within_s: float = 0.05
     in_flight: int = 3
     poll_records: int = 512
     buffer: int = 8_192
