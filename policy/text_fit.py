@@ -111,8 +111,7 @@ def fit_text(
     model = _fit(words, labels, settings)
     whole = _whole(words)
     projection, shift = _whitened(whole[_some(len(inputs), settings.spanned_by, rng)], settings.text_dim)
-    spoken = np.diff(whole.indptr)[:, None] > 0
-    embedding = (_unit(np.asarray(whole @ projection) - shift) * spoken).astype(np.float32)
+    embedding = _unit(np.asarray(whole @ projection) - shift).astype(np.float32)
     taught = _some(len(inputs), settings.n_taught, rng)
     violative = (labels != POSITIVE_INDEX).astype(np.float32)
     odds = _odds_of_positive(embedding, taught, violative)

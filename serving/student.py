@@ -70,7 +70,7 @@ class TextTower(nn.Module):
         self.register_buffer("stack", torch.tensor([0.0, 1.0, 0.0]))
 
     def forward(self, ids_B_L: Tensor, counts_B_L: Tensor, present_B_M: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probabilities [B, 16] and the embedding [B, T], zero where there is no word."""
+        """Log-probabilities [B, 16] and the embedding [B, T]; videos without a word are all alike."""
         rows = self.table.index_select(0, ids_B_L.reshape(-1)).reshape(*ids_B_L.shape, self.table.shape[1])
         counts = counts_B_L.to(torch.float32)
         tf = torch.where(counts > 0, 1.0 + torch.log(counts.clamp(min=1.0)), torch.zeros_like(counts))
@@ -84,9 +84,8 @@ class TextTower(nn.Module):
             scale = scale + inside / square.clamp(min=1e-12).sqrt()
             fields = fields + (square > 1e-12).to(torch.float32)
         summed = torch.bmm((weights * scale)[:, None, :], rows).squeeze(1)
-        spoken = (fields > 0).to(torch.float32)
         projected = summed[:, 1 + N_CATEGORIES :] / fields.clamp(min=1.0).sqrt() - self.shift
-        embedding = unit(projected) * spoken
+        embedding = unit(projected)
         words = summed[:, 1 : 1 + N_CATEGORIES] + self.bias
         vote = torch.exp(VOTE_SHARPNESS * (embedding @ self.taught.T))
         violative = (vote @ self.taught_violative[:, None]) / vote.sum(dim=1, keepdim=True)
