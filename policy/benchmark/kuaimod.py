@@ -14,7 +14,7 @@ from contracts.taxonomy import CATEGORIES, POSITIVE_INDEX
 from contracts.verdicts import Verdict
 from policy.benchmark.columns import PUBLISHED, Columns, judge_columns, table
 from policy.benchmark.cross_validation import Contender, Judged, cross_validate, labels_of
-from policy.benchmark.intervals import over_cases
+from policy.benchmark.intervals import over_cases, paired_gain
 from policy.benchmark.left_out import LeftOut, leave_categories_out, left_out_table
 from policy.benchmark.reference import LayoutFit, TfidfFit
 from policy.benchmark.sight import Sight
@@ -37,7 +37,7 @@ class CrossValidated:
     left_out: Sequence[LeftOut]
     folds: int
     seeds: Sequence[int]
-    n_cases: int
+    worded_N: npt.NDArray[np.bool_]
 
     def report(self) -> str:
         """The table, the paired gain and what was seen, as text."""
@@ -46,16 +46,18 @@ class CrossValidated:
         notes = [""] * len(PUBLISHED) + [_interval_of(self.judged[name]) for name in names]
         ours = self.judged[OURS]
         parts = [table(rows, notes=notes), ""]
-        if REFERENCE in self.judged:
-            parts.append(
-                f"gain of words only over the reference, paired: {ours.gain_over(self.judged[REFERENCE]).points()}"
-            )
+        if (reference := self.judged.get(REFERENCE)) is not None:
+            on_words = paired_gain(ours.right[:, self.worded_N], reference.right[:, self.worded_N])
+            parts += [
+                f"gain of words only over the reference, paired: {ours.gain_over(reference).points()}",
+                f"the same on the {self.worded_N.sum()} cases that have a word at all: {on_words.points()}",
+            ]
         seeds = ", ".join(map(str, self.seeds))
         parts += [
-            f"{self.folds}-fold cross-validation of {self.n_cases} cases, stratified, mean of seeds {seeds}; "
+            f"{self.folds}-fold cross-validation of {len(self.worded_N)} cases, stratified, mean of seeds {seeds}; "
             f"slowest fold {max(ours.seconds_per_fold):.1f} s",
             "intervals: 95%, cases resampled; a group's recall is the share of its cases judged violative",
-            _what_was_seen(self.n_cases, trained_here=True),
+            _what_was_seen(len(self.worded_N), trained_here=True),
         ]
         if self.left_out:
             parts += ["", left_out_table(self.left_out)]
@@ -79,7 +81,7 @@ def run_cross_validation(
     }
     judged = cross_validate(cases, contenders, folds=folds, seeds=seeds, tick=tick)
     left_out = leave_categories_out(cases, StudentFit(Sight.WORDS), seeds=seeds, tick=tick) if leave_out else []
-    return CrossValidated(judged, left_out, folds, tuple(seeds), len(cases))
+    return CrossValidated(judged, left_out, folds, tuple(seeds), _worded(cases))
 
 
 def run_benchmark(
@@ -115,6 +117,11 @@ def write_predictions(
         for case, judgement in zip(cases, judgements_N, strict=True):
             record = {"tag": case.category.chinese, "judgement": CATEGORIES[int(judgement)].chinese}
             lines.write(orjson.dumps(record) + b"\n")
+
+
+def _worded(cases: Sequence[DecidedCase]) -> npt.NDArray[np.bool_]:
+    texts = ((case.upload.title, case.upload.ocr, case.upload.asr) for case in cases)
+    return np.array([any(text and text.strip() for text in some) for some in texts])
 
 
 def _interval_of(judged: Judged) -> str:
