@@ -1,5 +1,6 @@
 """`precedent demo`: run the loop with its progress on stderr, print the summary and the page's path."""
 
+import os
 import signal
 import sys
 import warnings
@@ -47,4 +48,4 @@ def demo(out: Path, n_train: int, uploads: int, rate: float, seed: int) -> None:
         steps = Steps(begin, lambda n: bar.advance(bar.tasks[-1].id, n))
         summary, page = run_demo(out.absolute(), DemoPlan(n_train, uploads, rate, seed=seed), steps)
     click.echo(as_text(summary))
-    click.echo(f"\nreport       {page}")
+    click.echo(f"\nreport       {os.path.relpath(page)}")
