@@ -54,7 +54,6 @@ class Moderator:
 
     def __init__(self, config: WorkerConfig, carry: Carry) -> None:
         self._carry = carry
-        self._in_flight = config.in_flight
         self._slots = asyncio.Semaphore(config.in_flight)
         self._closing = False
         self._last: tuple[int, asyncio.Task[bool]] | None = None
@@ -80,10 +79,12 @@ class Moderator:
 
     async def _begin(self, events: Sequence[Any]) -> None:
         """Send a batch on its way as soon as fewer than `in_flight` are under way."""
-        await self._slots.acquire()
         generation = self.app.consumer_generation_id
         current = [event for event in events if event.message.generation_id == generation]
-        if not current or self._closing or self.failure:
+        if not current:
+            return
+        await self._slots.acquire()
+        if self._over(generation):
             self._slots.release()
             return
         before = self._last[1] if self._last and self._last[0] == generation else None
@@ -91,12 +92,8 @@ class Moderator:
 
     async def _go(self, events: Sequence[Any], generation: int, before: asyncio.Task[bool] | None) -> bool:
         """Carry a batch, then acknowledge it if every batch of its generation before it was acknowledged."""
-
-        def ours() -> bool:
-            return not self._closing and self.app.consumer_generation_id == generation
-
         try:
-            done = await self._carry([event.message for event in events], ours)
+            done = await self._carry([event.message for event in events], lambda: not self._over(generation))
             done = (before is None or await before) and done
         except Exception as error:  # noqa: BLE001 - kept for the runner, which ends the process
             self.failure = self.failure or error
@@ -109,15 +106,17 @@ class Moderator:
             event.ack()
         return True
 
+    def _over(self, generation: int) -> bool:
+        """Whether there is no use in going on with batches of a generation."""
+        return self._closing or self.failure is not None or self.app.consumer_generation_id != generation
+
     async def finish_batches(self, *, within_s: float) -> None:
         """Take no more batches, and give those under way some time to be acknowledged."""
         self._closing = True
         try:
             async with asyncio.timeout(within_s):
-                for _ in range(self._in_flight):
-                    await self._slots.acquire()
                 if self._last is not None:
-                    await self._last[1]
+                    await self._last[1]  # which waits for those before it
         except TimeoutError:
             log.warning("batches under way did not finish within %.1f s, they will come again", within_s)
 

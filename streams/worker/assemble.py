@@ -14,8 +14,8 @@ from serving.releases import ReleasesRoot
 from serving.scorer import Scorer
 from streams.kafka.delivery import ConfirmedProducer
 from streams.moderation import Parts
-from streams.worker.carry import Outlets
 from streams.worker.follower import ReleaseFollower
+from streams.worker.patience import Outlets
 from streams.worker.run import Assembly
 
 SCORER_DEADLINE_S = 3.0

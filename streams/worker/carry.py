@@ -17,28 +17,11 @@ from contracts.verdicts import Verdict
 from streams.kafka.delivery import OutgoingRecord
 from streams.moderation import Accepted, Moderated, Parts, Policy, RawEvent, check, moderate
 from streams.worker.metrics import WorkerMetrics
-from streams.worker.patience import (
-    AbandonedError,
-    FeatureWriter,
-    Patience,
-    PatientDecoder,
-    PatientFeatureWriter,
-    PatientProducer,
-    PatientScorer,
-    Producer,
-)
+from streams.worker.patience import AbandonedError, Outlets, Patience
 
 log = logging.getLogger(__name__)
 
 MEDIA_AT_ONCE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Outlets:
-    """Where verdicts go: the features that the recommender reads, and the topics."""
-
-    features: FeatureWriter
-    producer: Producer
 
 
 class Carrier:
@@ -64,7 +47,15 @@ class Carrier:
 
         Any other exception is a fault of this program: the worker must end without acknowledging.
         """
-        trip = _Trip(self, Patience(self._metrics, abandoned=lambda: not ours()))
+        patience = Patience(self._metrics, abandoned=lambda: not ours())
+        trip = _Trip(
+            patience.over_parts(self._parts),
+            patience.over_outlets(self._outlets),
+            patience,
+            self._policy,
+            self._metrics,
+            self._now,
+        )
         checked = check(batch, self._now())
         ways = [trip.deliver(Moderated([], checked.dead))] if checked.dead else []
         ways += [trip.take(group) for group in checked.groups(MEDIA_AT_ONCE)]
@@ -80,47 +71,42 @@ class Carrier:
         return not failures
 
 
+@dataclass(frozen=True, slots=True)
 class _Trip:
-    """One batch's way through the parts, with the patience that ends when the batch is not ours any more."""
+    """One batch's way through parts and outlets whose patience ends when the batch is not ours any more."""
 
-    def __init__(self, carrier: Carrier, patience: Patience) -> None:
-        parts, outlets = carrier._parts, carrier._outlets
-        self._policy, self._metrics, self._now = carrier._policy, carrier._metrics, carrier._now
-        self._patience = patience
-        self._parts = Parts(
-            PatientDecoder(parts.decoder, patience),
-            parts.preprocess,
-            PatientScorer(parts.scorer, patience),
-            parts.judge,
-        )
-        self._features = PatientFeatureWriter(outlets.features, patience)
-        self._producer = PatientProducer(outlets.producer, patience)
+    parts: Parts
+    outlets: Outlets
+    patience: Patience
+    policy: Callable[[], Policy]
+    metrics: WorkerMetrics
+    now: Callable[[], datetime]
 
     async def take(self, group: Sequence[Accepted]) -> None:
         """Moderate a group and deliver what it became."""
         began = time.perf_counter()
-        moderated = await self._patience.until_done("release", lambda: self._moderate(group))
-        self._metrics.count_stage("moderate", time.perf_counter() - began)
+        moderated = await self.patience.until_done("release", lambda: self._moderate(group))
+        self.metrics.count_stage("moderate", time.perf_counter() - began)
         await self.deliver(moderated)
 
     async def deliver(self, moderated: Moderated) -> None:
         """Write features, then announce verdicts and dead letters; returns when all of it is kept."""
         began = time.perf_counter()
         if moderated.verdicts:
-            await self._features.write(moderated.verdicts)
-        written, written_at = time.perf_counter(), self._now()
-        await self._producer.send(_records(moderated))
-        metrics = self._metrics
+            await self.outlets.features.write(moderated.verdicts)
+        written, written_at = time.perf_counter(), self.now()
+        await self.outlets.producer.send(_records(moderated))
+        metrics = self.metrics
         metrics.count_stage("features", written - began)
         metrics.count_stage("deliver", time.perf_counter() - written)
         metrics.count_dead([letter.reason.value for letter in moderated.dead])
         metrics.observe_verdicts([(written_at - v.occurred_at).total_seconds() for v in moderated.verdicts])
 
     async def _moderate(self, group: Sequence[Accepted]) -> Moderated:
-        policy = self._policy()
-        self._metrics.judged_by(policy.pin.release_version, policy.pin.casebook_version)
+        policy = self.policy()
+        self.metrics.judged_by(policy.pin.release_version, policy.pin.casebook_version)
         try:
-            return await moderate(group, self._parts, policy, now=self._now)
+            return await moderate(group, self.parts, policy, now=self.now)
         except BadInputError as error:  # the release's fault: wait for a pointer to a better one
             raise DependencyError(f"release {policy.pin} cannot judge: {error}") from error
 

@@ -19,7 +19,7 @@ from serving.preprocess.inputs import ModelInputs
 from serving.preprocess.media import Frames, MediaError
 from serving.scorer import Scorer, Scores
 from streams.kafka.delivery import OutgoingRecord
-from streams.moderation import Decoder
+from streams.moderation import Decoder, Parts
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -44,6 +44,16 @@ class Patience:
     first_s: float = 0.1
     longest_s: float = 5.0
     alert_s: float = 10.0
+
+    def over_parts(self, parts: Parts) -> Parts:
+        """The same parts, waited for."""
+        return Parts(
+            PatientDecoder(parts.decoder, self), parts.preprocess, PatientScorer(parts.scorer, self), parts.judge
+        )
+
+    def over_outlets(self, outlets: "Outlets") -> "Outlets":
+        """The same outlets, waited for."""
+        return Outlets(PatientFeatureWriter(outlets.features, self), PatientProducer(outlets.producer, self))
 
     async def until_done(self, part: str, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return the attempt's result, however long its part is away; raises `AbandonedError`."""
@@ -86,6 +96,14 @@ class Producer(Protocol):
     """Delivers records; returns when all of them are confirmed."""
 
     async def send(self, records: Sequence[OutgoingRecord]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """Where verdicts go: the features that the recommender reads, and the topics."""
+
+    features: FeatureWriter
+    producer: Producer
 
 
 @dataclass(frozen=True, slots=True)

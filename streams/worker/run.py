@@ -15,10 +15,10 @@ from contracts.videos import VideoUploaded
 from streams.collector import calm_collector
 from streams.moderation import Parts, Policy
 from streams.worker.app import Moderator, WorkerConfig
-from streams.worker.carry import Carrier, Outlets
+from streams.worker.carry import Carrier
 from streams.worker.follower import ReleaseFollower
 from streams.worker.metrics import WorkerMetrics, serve_metrics
-from streams.worker.patience import Patience
+from streams.worker.patience import Outlets, Patience
 
 log = logging.getLogger(__name__)
 
