@@ -41,7 +41,7 @@ class Variant(Record):
 
     name: Id
     share: Annotated[float, Field(gt=0.0, le=1.0)]
-    ranking: dict[str, float | str] = {}
+    ranking: dict[str, float | str] = Field(default_factory=dict)
     decisions: Literal["live", "candidate"] = "live"
 
 
