@@ -1,7 +1,9 @@
 """Experiments as data: who may enter, which arms there are, what is measured, and when."""
 
+from collections.abc import Iterable
 from datetime import date
 from enum import StrEnum
+from itertools import combinations
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -80,9 +82,10 @@ class Experiment(Record):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        names = [variant.name for variant in self.variants]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"variants repeat {', '.join(repeated)}, each name must stand once")
+        _once("variants", (variant.name for variant in self.variants))
+        _once("metrics", (metric.value for metric in self.metrics))
+        _once("guardrails", (guardrail.metric.value for guardrail in self.guardrails))
+        _once("surfaces", (surface.value for surface in self.surfaces))
         total = sum(variant.share for variant in self.variants)
         if abs(total - 1.0) > 1e-9:
             raise ValueError(f"shares of the variants sum to {total:.9g}, must be 1")
@@ -90,12 +93,16 @@ class Experiment(Record):
             raise ValueError(f"buckets == {list(self.buckets)}, the first must be smaller than the second")
         if self.primary not in self.metrics:
             raise ValueError(f"primary == {self.primary.value}, must be one of metrics")
+        if any(guardrail.metric is self.primary for guardrail in self.guardrails):
+            raise ValueError(f"guardrails name {self.primary.value}, must not be the primary metric")
         if self.ends_on < self.starts_on:
             raise ValueError(f"ends_on == {self.ends_on}, must not be before starts_on == {self.starts_on}")
         if self.subject is Subject.RANKING and any(variant.decisions != "live" for variant in self.variants):
             raise ValueError("decisions == 'candidate' needs subject == 'moderation'")
         if self.subject is Subject.MODERATION and all(variant.decisions == "live" for variant in self.variants):
             raise ValueError("subject == 'moderation', a variant must have decisions == 'candidate'")
+        if self.subject is Subject.MODERATION and any(variant.ranking for variant in self.variants):
+            raise ValueError("ranking is overridden, must not be where subject == 'moderation': two changes in one arm")
         return self
 
     @property
@@ -107,27 +114,58 @@ class Experiment(Record):
         """How many days it runs, both ends counted."""
         return (self.ends_on - self.starts_on).days + 1
 
+    def runs_on(self, day: date) -> bool:
+        """Whether the day, in UTC, belongs to it."""
+        return self.starts_on <= day <= self.ends_on
+
+    def overlaps(self, other: "Experiment") -> bool:
+        """Whether there is a day on which both run."""
+        return self.starts_on <= other.ends_on and other.starts_on <= self.ends_on
+
+    @property
+    def changes(self) -> frozenset[str]:
+        """What its arms change: fields of the ranker's policy, or `decisions`."""
+        if self.subject is Subject.MODERATION:
+            return frozenset({"decisions"})
+        return frozenset(name for variant in self.variants for name in variant.ranking)
+
 
 class Experiments(Record):
-    """All experiments of a platform; those of one layer that run at the same time must not share a bucket."""
+    """All experiments of a platform, none of which disturbs another.
+
+    Those of one layer that run at the same time must not share a bucket; those of different layers have users in
+    common, so they must not change the same thing. No two ever share a salt: the second would inherit the first's arms.
+    """
 
     experiments: tuple[Experiment, ...]
 
     @model_validator(mode="after")
-    def _exclusive_within_layers(self) -> Self:
-        ids = [experiment.experiment_id for experiment in self.experiments]
-        if repeated := sorted({name for name in ids if ids.count(name) > 1}):
-            raise ValueError(f"experiments repeat {', '.join(repeated)}, each id must stand once")
-        for first, second in _pairs(self.experiments):
-            same_time = first.starts_on <= second.ends_on and second.starts_on <= first.ends_on
+    def _undisturbed(self) -> Self:
+        _once("experiments", (experiment.experiment_id for experiment in self.experiments))
+        _once("salts", (experiment.salt for experiment in self.experiments))
+        for first, second in combinations(self.experiments, 2):
+            if not first.overlaps(second):
+                continue
+            both = f"{first.experiment_id} and {second.experiment_id}"
             low, high = max(first.buckets[0], second.buckets[0]), min(first.buckets[1], second.buckets[1])
-            if first.layer == second.layer and same_time and low < high:
+            if first.layer == second.layer and low < high:
                 raise ValueError(
-                    f"{first.experiment_id} and {second.experiment_id} both own buckets {low} to {high} of layer "
-                    f"{first.layer!r} at the same time, must be disjoint"
+                    f"{both} both own buckets {low} to {high} of layer {first.layer!r} at the same time, "
+                    "must be disjoint"
+                )
+            if first.layer != second.layer and (shared := sorted(first.changes & second.changes)):
+                raise ValueError(
+                    f"{both} both change {shared[0]} at the same time, must share a layer: users in both would get "
+                    "only one of the two"
                 )
         return self
 
+    def running_on(self, day: date) -> tuple[Experiment, ...]:
+        """Those that run on a day, in UTC."""
+        return tuple(experiment for experiment in self.experiments if experiment.runs_on(day))
 
-def _pairs(experiments: tuple[Experiment, ...]) -> list[tuple[Experiment, Experiment]]:
-    return [(first, second) for i, first in enumerate(experiments) for second in experiments[i + 1 :]]
+
+def _once(what: str, names: Iterable[str]) -> None:
+    given = list(names)
+    if repeated := sorted({name for name in given if given.count(name) > 1}):
+        raise ValueError(f"{what} repeat {', '.join(repeated)}, each must stand once")
