@@ -121,6 +121,16 @@ def unit(vectors: Tensor) -> Tensor:
     return vectors / length_of(vectors)
 
 
+class PixelConv(nn.Conv2d):
+    """A convolution of raw pixels in [0, 255]; the scale lies in its weights, which an export folds into one constant.
+
+    Pixels are not centred: batch normalisation follows, and the padding is black as a letterbox is.
+    """
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self._conv_forward(pixels, self.weight / 127.5, self.bias)
+
+
 class PictureTower(nn.Module):
     """Frames to a picture embedding: one small network per frame, then mean, maximum and change over time."""
 
@@ -129,14 +139,15 @@ class PictureTower(nn.Module):
         channels = (3, 16, 32, 64, 64)
         layers: list[nn.Module] = []
         for inward, outward in pairwise(channels):
-            layers += [nn.Conv2d(inward, outward, 3, stride=2, padding=1), nn.BatchNorm2d(outward), nn.ReLU()]
+            convolution = nn.Conv2d if layers else PixelConv
+            layers += [convolution(inward, outward, 3, stride=2, padding=1), nn.BatchNorm2d(outward), nn.ReLU()]
         self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
         self.project = nn.Linear(4 * channels[-1], shape.picture_dim)
 
     def forward(self, frames_B_F_H_W_C: Tensor, present_B_M: Tensor) -> Tensor:
         n_videos, n_frames, height, width, n_colours = frames_B_F_H_W_C.shape
         pixels = frames_B_F_H_W_C.reshape(n_videos * n_frames, height, width, n_colours).permute(0, 3, 1, 2)
-        maps = self.layers(pixels.to(torch.float32) / 127.5 - 1.0)
+        maps = self.layers(pixels.to(torch.float32))
         here = torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)
         here = here.reshape(n_videos, n_frames, here.shape[1])
         shown = (frames_B_F_H_W_C.amax(dim=(2, 3, 4)) > 0).to(torch.float32)[:, :, None]
