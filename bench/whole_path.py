@@ -1,7 +1,8 @@
 """Uploads to readable features through every part, beside the same work in one tight loop, in one run.
 
 Text-only: throughput with all parts running (broker, Triton, features, warehouse, sink, workers and the load
-itself share the cores), then latency at half of the rate asked for. With media: fixed clips, the decode-only rate of
+itself share the cores), then latency at half of the rate asked for; once more on real texts, which are longer, where
+`PRECEDENT_BENCH_CASES` names a KuaiMod file. With media: fixed clips, the decode-only rate of
 the same pool, then the whole path; what the path costs beyond decoding is given in core-milliseconds a video.
 
 Predicted before the first run (core-milliseconds a video, text-only): Faust 0.16, checking and preprocessing 0.04,
@@ -66,13 +67,17 @@ def measure(sizes: PathSizes = PathSizes()) -> dict[str, Any]:
     """Run both halves, print a table of each and return the figures."""
     root = ReleasesRoot(CACHE.absolute() / "whole-path-releases")
     folder = _release(root, sizes)
-    text = list(text_uploads(4_096, seed=9))
-    clips = _clips(sizes)
-    figures = {"text": _text(root, folder, text, sizes), "media": _media(root, folder, clips, sizes)}
+    figures = {"text": _text("Simulated texts", root, folder, list(text_uploads(4_096, seed=9)), sizes)}
+    if cases := os.environ.get("PRECEDENT_BENCH_CASES"):
+        real = list(read_uploads([Path(cases)]))
+        figures["real_text"] = _text(f"{len(real)} real texts in turn", root, folder, real, sizes)
+    figures["media"] = _media(root, folder, _clips(sizes), sizes)
     return figures | {"load_average": os.getloadavg()}
 
 
-def _text(root: ReleasesRoot, folder: ReleaseFolder, uploads: list[VideoUploaded], sizes: PathSizes) -> dict[str, Any]:
+def _text(
+    title: str, root: ReleasesRoot, folder: ReleaseFolder, uploads: list[VideoUploaded], sizes: PathSizes
+) -> dict[str, Any]:
     loop = _tight_loop(folder, uploads, [None] * len(uploads))
     with tempfile.TemporaryDirectory() as state, embedded_stack(Path(state), root.path, workers=sizes.workers) as stack:
         file = _as_file(uploads, Path(state))
@@ -92,8 +97,8 @@ def _text(root: ReleasesRoot, folder: ReleaseFolder, uploads: list[VideoUploaded
         f"at {half:,.0f}/s: features found of {count:,}": steady["features_found"],
         "missing, dead, repeated": f"{flat_out['missing']}, {flat_out['dead']}, {flat_out['repeats']}",
     }
-    bytes_an_event = sum(len(u.model_dump_json(exclude_none=True)) for u in uploads) / len(uploads)
-    _print(f"Text-only: {bytes_an_event:,.0f} bytes an event", rows)
+    bytes_an_event = sum(len(u.model_dump_json(exclude_none=True).encode()) for u in uploads) / len(uploads)
+    _print(f"{title}: {bytes_an_event:,.0f} bytes an event", rows)
     _print("Core-milliseconds a video while flat out", cost)
     return {
         "tight_loop_per_s": loop,
