@@ -4,11 +4,14 @@
 
 with `sensitivity = max(least_sensitivity, 1 - tolerance)`. So a toxicity of 1 divides the relevance by
 e^strength for a viewer who tolerates none of it. Pure: no clock, no store, no chance.
+
+`rank` is for one viewer. `score` and `order` are the same arithmetic over arrays of any shape [..., N]: who ranks for
+many viewers at once, a simulator or a batch job, calls these two.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +73,36 @@ class RankPolicy:
             if not 0.0 <= getattr(self, name) <= 1.0:
                 msg = f"{name} == {getattr(self, name)}, must be in [0, 1]"
                 raise BadInputError(msg)
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                msg = f"{name} == {getattr(self, name)!r}, must be one of {', '.join(choices)}"
+                raise BadInputError(msg)
+
+    def overridden(self, ranking: Mapping[str, float | str], *, place: str) -> "RankPolicy":
+        """The policy with some of its fields replaced by name, as a variant of an experiment asks for it.
+
+        Raises `BadInputError` for a name that is no field, a value of another kind or out of range; `place` says in
+        it whose override it is.
+        """
+        known = {field.name for field in fields(self)}
+        for name, value in ranking.items():
+            if name not in known:
+                msg = f"ranking.{name} == {value!r}, must be one of {', '.join(sorted(known))} ({place})"
+                raise BadInputError(msg)
+            if isinstance(value, str) != (name in _CHOICES):
+                kind = f"one of {', '.join(_CHOICES[name])}" if name in _CHOICES else "a number"
+                msg = f"ranking.{name} == {value!r}, must be {kind} ({place})"
+                raise BadInputError(msg)
+        given: dict[str, Any] = dict(ranking)
+        try:
+            return replace(self, **given)
+        except BadInputError as error:
+            raise BadInputError(f"ranking.{error} ({place})") from error
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    name: get_args(kind) for name, kind in get_type_hints(RankPolicy).items() if get_args(kind)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +119,72 @@ class Ranked:
     dropped: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What the ranker reads of videos: arrays of one shape [..., N].
+
+    state: int8 `Freshness`. toxicity: in [0, 1], NaN where unknown. decision: int8, index into `DECISIONS`, -1 where
+    unknown. author_share: the violative share of the author where that is fresh, NaN where it is not; None for all.
+    """
+
+    state: npt.NDArray[np.int8]
+    toxicity: npt.NDArray[np.floating[Any]]
+    decision: npt.NDArray[np.int8]
+    author_share: npt.NDArray[np.floating[Any]] | None = None
+
+    @classmethod
+    def of(cls, features: VideoFeatures, authors: AuthorFeatures | None = None) -> "Signals":
+        """The signals of N looked up videos and, in their order, of their authors."""
+        share = None
+        if authors is not None:
+            share = np.where(authors.state_N == Freshness.FRESH, authors.violative_share_N, np.nan)
+        return cls(features.state_N, features.toxicity_N, features.decision_N, share)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Arrays of one shape [..., N]: scores and the toxicity they come from, float64; whom the policy drops, bool."""
+
+    scores: npt.NDArray[np.float64]
+    toxicity: npt.NDArray[np.float64]
+    dropped: npt.NDArray[np.bool_]
+
+
 DEFAULT_POLICY = RankPolicy()
+
+
+def score(
+    relevance: npt.NDArray[np.floating[Any]],
+    signals: Signals,
+    tolerance: float | npt.NDArray[np.floating[Any]],
+    policy: RankPolicy = DEFAULT_POLICY,
+) -> Scored:
+    """Score videos for viewers: `relevance`, `signals` and `tolerance` broadcast against each other.
+
+    For V viewers with N candidates each, relevance and signals are [V, N] and tolerance is [V, 1]; for V viewers of
+    the same N candidates, the signals are [N].
+    """
+    toxicity = _toxicity(signals, policy)
+    demoted = signals.decision == _DEMOTE
+    in_review = signals.decision == _REVIEW
+    dropped = signals.decision == _REMOVE
+    if policy.review == "drop":
+        dropped = dropped | in_review
+    elif policy.review == "demote":
+        demoted = demoted | in_review
+    if policy.unknown == "drop":
+        dropped = dropped | (signals.state == Freshness.UNKNOWN)
+    if policy.expired == "drop":
+        dropped = dropped | (signals.state == Freshness.EXPIRED)
+    sensitivity = np.maximum(policy.least_sensitivity, 1.0 - np.asarray(tolerance, np.float64))
+    factor = np.where(demoted, policy.demoted_factor, 1.0)
+    scores = relevance.astype(np.float64) * np.exp(-policy.strength * sensitivity * toxicity) * factor
+    return Scored(scores, np.broadcast_to(toxicity, scores.shape), np.broadcast_to(dropped, scores.shape))
+
+
+def order(scored: Scored) -> npt.NDArray[np.int64]:
+    """Places along the last axis, best first and the dropped last, int64 [..., N]; equal scores in the order given."""
+    return np.argsort(np.where(scored.dropped, np.inf, -scored.scores), axis=-1, kind="stable")
 
 
 def rank(
@@ -105,55 +203,31 @@ def rank(
     if authors is not None and len(authors.author_ids) != len(candidates.video_ids):
         msg = f"authors of {len(authors.author_ids)} videos, must be of {len(candidates.video_ids)}"
         raise BadInputError(msg)
-    unknown = features.state_N == Freshness.UNKNOWN
-    expired = features.state_N == Freshness.EXPIRED
-    toxicity = _toxicity(features, policy, authors)
-
-    dropped = features.decision_N == _REMOVE
-    demoted = features.decision_N == _DEMOTE
-    in_review = features.decision_N == _REVIEW
-    if policy.review == "drop":
-        dropped = dropped | in_review
-    elif policy.review == "demote":
-        demoted = demoted | in_review
-    if policy.unknown == "drop":
-        dropped = dropped | unknown
-    if policy.expired == "drop":
-        dropped = dropped | expired
-
-    sensitivity = max(policy.least_sensitivity, 1.0 - viewer.tolerance)
-    factor = np.where(demoted, policy.demoted_factor, 1.0)
-    scores = candidates.relevance_N * np.exp(-policy.strength * sensitivity * toxicity) * factor
-    return _ordered(candidates.video_ids, scores, toxicity, dropped)
-
-
-def _toxicity(features: VideoFeatures, policy: RankPolicy, authors: AuthorFeatures | None) -> npt.NDArray[np.float64]:
-    prior = np.full(len(features), policy.unknown_toxicity)
-    if authors is not None:
-        prior = np.where(authors.state_N == Freshness.FRESH, authors.violative_share_N, prior)
-    said = np.where(np.isfinite(features.toxicity_N), features.toxicity_N, prior).astype(np.float64)
-    toxicity = np.where(features.state_N == Freshness.UNKNOWN, prior, said)
-    if policy.expired == "cautious":
-        toxicity = np.where(features.state_N == Freshness.EXPIRED, np.maximum(said, prior), toxicity)
-    return toxicity
-
-
-def _ordered(
-    video_ids: Sequence[str],
-    scores: npt.NDArray[np.float64],
-    toxicity: npt.NDArray[np.float64],
-    dropped: npt.NDArray[np.bool_],
-) -> Ranked:
-    kept = np.flatnonzero(~dropped).astype(np.int64)
-    ids = np.array([video_ids[int(i)] for i in kept], dtype=np.str_)
-    order = kept[np.lexsort((ids, -scores[kept]))]
+    scored = score(candidates.relevance_N, Signals.of(features, authors), viewer.tolerance, policy)
+    by_id = np.argsort(np.array(candidates.video_ids, np.str_))
+    in_order = Scored(scored.scores[by_id], scored.toxicity[by_id], scored.dropped[by_id])
+    n_kept = len(by_id) - int(scored.dropped.sum())
+    kept = by_id[order(in_order)[:n_kept]]
     return Ranked(
-        video_ids=tuple(video_ids[int(i)] for i in order),
-        order_K=order,
-        scores_K=scores[order],
-        toxicity_K=toxicity[order],
-        dropped=tuple(video_ids[int(i)] for i in np.flatnonzero(dropped)),
+        video_ids=tuple(candidates.video_ids[i] for i in kept.tolist()),
+        order_K=kept,
+        scores_K=scored.scores[kept],
+        toxicity_K=scored.toxicity[kept],
+        dropped=tuple(candidates.video_ids[i] for i in np.flatnonzero(scored.dropped).tolist()),
     )
+
+
+def _toxicity(signals: Signals, policy: RankPolicy) -> npt.NDArray[np.float64]:
+    """What each video is ranked by: what its verdict said, what its author's record says, or the stated default."""
+    share = signals.author_share
+    prior = np.asarray(policy.unknown_toxicity, np.float64)
+    if share is not None:
+        prior = np.where(np.isnan(share), prior, share.astype(np.float64))
+    known = np.isfinite(signals.toxicity) & (signals.state != Freshness.UNKNOWN)
+    toxicity = np.where(known, signals.toxicity.astype(np.float64), prior)
+    if policy.expired == "cautious":
+        toxicity = np.where(signals.state == Freshness.EXPIRED, np.maximum(toxicity, prior), toxicity)
+    return toxicity
 
 
 def _check_aligned(what: str, ids: tuple[str, ...], candidates: Candidates) -> None:

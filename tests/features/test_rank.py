@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from contracts.errors import BadInputError
 from contracts.verdicts import Decision
 from features.lookup import DECISIONS, AuthorFeatures, Freshness, VideoFeatures, ViewerFeatures
-from features.rank import Candidates, RankPolicy, rank
+from features.rank import Candidates, RankPolicy, Signals, order, rank, score
 
 INTOLERANT = ViewerFeatures("user-1", Freshness.FRESH, tolerance=0.0, report_rate=0.01, toxic_skip_rate=1.0)
 TOLERANT = replace(INTOLERANT, tolerance=1.0)
@@ -211,3 +211,59 @@ def test_a_less_tolerant_viewer_sees_no_more_toxicity_at_the_top(
     mild = rank(*table(rows, ids), replace(TOLERANT, tolerance=more), policy)
     if strict.video_ids and strict.scores_K[0] > 0:
         assert strict.toxicity_K[0] <= mild.toxicity_K[0] + 1e-6
+
+
+VIEWERS = st.lists(UNIT, min_size=1, max_size=6)
+
+
+@given(ROWS.filter(bool), POLICIES, VIEWERS)
+def test_many_viewers_at_once_get_the_lists_that_each_would_get_alone(
+    rows: list[tuple[float, float, int, Freshness]], policy: RankPolicy, tolerances: list[float]
+) -> None:
+    ids = tuple(f"v{i:02}" for i in range(len(rows)))
+    offered, found = table(rows, ids)
+    prior = authors([0.5] * len(ids), [i % 3 for i in range(len(ids))])
+    scored = score(offered.relevance_N[None], Signals.of(found, prior), np.array(tolerances)[:, None], policy)
+    order_V_N = order(scored)
+    for viewer, tolerance in enumerate(tolerances):
+        alone = rank(offered, found, replace(TOLERANT, tolerance=tolerance), policy, authors=prior)
+        kept = order_V_N[viewer, : len(alone.video_ids)]
+        assert kept.tolist() == alone.order_K.tolist()
+        assert scored.scores[viewer, kept].tolist() == alone.scores_K.tolist()
+        assert scored.toxicity[viewer, kept].tolist() == alone.toxicity_K.tolist()
+        assert {ids[i] for i in np.flatnonzero(scored.dropped[viewer])} == set(alone.dropped)
+
+
+def test_each_of_many_viewers_may_have_candidates_of_their_own() -> None:
+    signals = Signals(
+        state=np.full((2, 2), Freshness.FRESH, np.int8),
+        toxicity=np.array([[0.5, 0.0], [0.5, 0.0]]),
+        decision=np.array([[ALLOW, ALLOW], [ALLOW, REMOVE]], np.int8),
+    )
+    scored = score(np.array([[1.0, 0.5], [1.0, 0.5]]), signals, np.array([[0.0], [1.0]]))
+    assert scored.scores == pytest.approx(np.array([[np.exp(-2), 0.5], [np.exp(-0.5), 0.5]]))
+    assert order(scored).tolist() == [[1, 0], [0, 1]]
+    assert scored.dropped.tolist() == [[False, False], [False, True]]
+
+
+def test_a_variant_overrides_fields_of_the_policy_by_name() -> None:
+    policy = RankPolicy(demoted_factor=0.7).overridden({"strength": 2.0, "review": "drop"}, place="variant 'b'")
+    assert policy == RankPolicy(demoted_factor=0.7, strength=2.0, review="drop")
+
+
+@pytest.mark.parametrize(
+    ("ranking", "reason"),
+    [
+        (
+            {"strenght": 4.0},
+            r"ranking\.strenght == 4\.0, must be one of demoted_factor, .*strength, .* \(variant 'b'\)",
+        ),
+        ({"strength": "high"}, r"ranking\.strength == 'high', must be a number \(variant 'b'\)"),
+        ({"strength": -1.0}, r"ranking\.strength == -1\.0, must be finite and 0 or more \(variant 'b'\)"),
+        ({"review": 1.0}, r"ranking\.review == 1\.0, must be one of keep, demote, drop \(variant 'b'\)"),
+        ({"review": "burn"}, r"ranking\.review == 'burn', must be one of keep, demote, drop \(variant 'b'\)"),
+    ],
+)
+def test_an_override_of_another_name_kind_or_range_is_refused(ranking: dict[str, Any], reason: str) -> None:
+    with pytest.raises(BadInputError, match=reason):
+        RankPolicy().overridden(ranking, place="variant 'b'")
