@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from contracts.cases import DecidedCase
 from contracts.errors import BadInputError, first_reason
 from contracts.taxonomy import Category
-from contracts.videos import MAX_TITLE_CHARS, MAX_TRANSCRIPT_CHARS, VideoUploaded
+from contracts.videos import MAX_PICTURES, MAX_TITLE_CHARS, MAX_TRANSCRIPT_CHARS, VideoUploaded
 
 BENCHMARK_DAY = datetime(2025, 4, 21, tzinfo=UTC)
 
@@ -28,8 +28,8 @@ class KuaiModRecord(BaseModel):
     title: str
     ocr: Annotated[str, Field(alias="OCR")]
     asr: Annotated[str, Field(alias="ASR")]
-    images: list[str]
-    pid: str
+    images: Annotated[list[str], Field(max_length=MAX_PICTURES)]
+    pid: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:\-]{1,100}$")]
 
     @property
     def category(self) -> Category:

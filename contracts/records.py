@@ -1,4 +1,4 @@
-"""What every contract shares: strict, frozen pydantic records with aware times."""
+"""What every contract shares: frozen pydantic records, closed to unknown fields, with aware times and whole counts."""
 
 from typing import Annotated
 
@@ -8,9 +8,11 @@ _ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.:\-]{0,127}$"
 
 Id = Annotated[str, Field(pattern=_ID_PATTERN, description="1 to 128 of letters, digits and _ . : -")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=0, lt=2**63)]
-Version = Annotated[int, Field(ge=1)]
-Time = AwareDatetime
+Count = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Version = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
+"""Of a release or casebook; the warehouse keeps it in 32 bits."""
+Time = Annotated[AwareDatetime, Field(strict=True)]
+"""Strict, as its JSON Schema says: a number would be guessed to be seconds or milliseconds, by its size."""
 
 
 class Record(BaseModel):

@@ -8,6 +8,7 @@ from contracts.records import Count, Event, Id, Record, Time
 
 MAX_TITLE_CHARS = 2_000
 MAX_TRANSCRIPT_CHARS = 20_000
+MAX_PICTURES = 1_000
 
 
 class FeedbackCounts(Record):
@@ -41,7 +42,7 @@ class VideoUploaded(Event):
     ocr: Annotated[str, Field(max_length=MAX_TRANSCRIPT_CHARS)] | None = None
     asr: Annotated[str, Field(max_length=MAX_TRANSCRIPT_CHARS)] | None = None
     media_url: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
-    picture_count: Annotated[int, Field(ge=0, le=1_000)] | None = None
+    picture_count: Annotated[int, Field(strict=True, ge=0, le=MAX_PICTURES)] | None = None
     feedback: FeedbackCounts | None = None
 
     @model_validator(mode="after")

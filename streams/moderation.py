@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from contracts.dead_letters import DeadLetter, DeadReason
-from contracts.errors import PrecedentError, first_reason
+from contracts.errors import PrecedentError, first_reason, place_of
 from contracts.releases import InputShape, Pin, Release
 from contracts.verdicts import Verdict
 from contracts.videos import VideoUploaded
@@ -224,8 +224,7 @@ def _contract_reason(raw: bytes, error: ValidationError) -> tuple[DeadReason, st
     """Reason, place and words for what the contract refuses."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] != "json_invalid":
-        place = ".".join(str(part) for part in first["loc"]) or "record"
-        return DeadReason.CONTRACT, place, first_reason(error)
+        return DeadReason.CONTRACT, place_of(first["loc"]), first_reason(error)
     try:
         raw.decode()
     except UnicodeDecodeError as undecodable:

@@ -58,6 +58,9 @@ def test_an_upload_survives_its_own_json() -> None:
         ({"occurred_at": "2026-01-02T12:00:00"}, "occurred_at == '2026-01-02T12:00:00': Input should have timezone"),
         ({"title": "x" * (MAX_TITLE_CHARS + 1)}, "title == 'xxx"),
         ({"picture_count": -1}, "picture_count == -1: Input should be greater than or equal to 0"),
+        ({"picture_count": True}, "picture_count == True: Input should be a valid integer"),
+        ({"feedback": {"impressions": "3", "reports": 0}}, "feedback.impressions == '3': Input should be a valid int"),
+        ({"occurred_at": 1_700_000_000}, "occurred_at == 1700000000: Input should be a valid datetime"),
         ({"feedback": {"impressions": 1, "reports": 2}}, "feedback: Value error, reports == 2, must be at most"),
         ({"title": None}, "record: Value error, title, ocr, asr and media_url are all missing"),
     ],
@@ -67,6 +70,17 @@ def test_a_broken_upload_names_place_value_and_rule(changes: dict[str, object], 
         VideoUploaded.model_validate_json(upload_json(**changes))
     assert first_reason(caught.value).startswith(reason)
     assert len(first_reason(caught.value)) < 250
+
+
+def test_a_reason_is_one_short_line_whatever_names_and_values_were_chosen() -> None:
+    hostile = "a\nb\x1b[2J\u202e" * 10_000
+    with pytest.raises(ValidationError) as caught:
+        VideoUploaded.model_validate_json(upload_json(**{hostile: hostile}))
+    reason = first_reason(caught.value)
+    assert reason.startswith(r"a\nb\x1b[2J\u202ea\nb")
+    assert reason.isprintable()
+    assert reason.endswith("Extra inputs are not permitted")
+    assert len(reason) < 600
 
 
 def test_bytes_that_are_not_json_say_so() -> None:
@@ -102,6 +116,12 @@ def verdict(**changes: object) -> Verdict:
 def test_a_verdict_knows_each_category_by_name() -> None:
     assert verdict().probability_of(Category.ILLEGAL_ACTIVITY) == 0.25
     assert verdict().probability_of(Category.POSITIVE) == 0.75
+
+
+def test_a_version_fits_the_column_that_keeps_it() -> None:
+    assert verdict(release_version=2**31 - 1).release_version == 2**31 - 1
+    with pytest.raises(ValidationError, match="less than 2147483648"):
+        verdict(casebook_version=2**31)
 
 
 def test_a_verdict_whose_toxicity_disagrees_with_its_probabilities_is_refused() -> None:
@@ -151,6 +171,20 @@ def test_a_broken_benchmark_line_is_named_by_file_and_number(tmp_path: Path) -> 
     good = {"tag": "正向", "title": "t", "OCR": "null", "ASR": "a", "images": ["0.jpg"], "pid": "1"}
     path.write_text(json.dumps(good) + "\n\n" + json.dumps({**good, "tag": "别的"}) + "\n", encoding="utf-8")
     with pytest.raises(BadInputError, match=rf"{path}:3: tag == '别的', must be one of the 16 labels"):
+        list(read_kuaimod(path))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [("pid", "a b", "pid == 'a b': String should match"), ("images", ["x"] * 1_001, "images == .*at most 1000 items")],
+)
+def test_a_benchmark_line_that_no_upload_can_be_made_of_is_refused_where_it_is_read(
+    tmp_path: Path, field: str, value: object, reason: str
+) -> None:
+    path = tmp_path / "cases.jsonl"
+    good = {"tag": "正向", "title": "t", "OCR": "null", "ASR": "a", "images": ["0.jpg"], "pid": "1"}
+    path.write_text(json.dumps({**good, field: value}), encoding="utf-8")
+    with pytest.raises(BadInputError, match=rf"{path}:1: {reason}"):
         list(read_kuaimod(path))
 
 
