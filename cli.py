@@ -48,16 +48,37 @@ def precedent() -> None:
     """
 
 
+def _one_line(error: click.ClickException) -> str:
+    """A usage error's words, and where the rules stand."""
+    words = " ".join(error.format_message().split())
+    path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx is not None else ""
+    return f"{words} ({path} --help)" if path else words
+
+
 def main() -> None:
-    """Run a command; a domain error is one line and exit code 2 (bad input) or 1, never a traceback."""
+    """Run a command; an error of the domain or of usage is one line and exit code 2 (bad input) or 1, no traceback."""
     try:
-        precedent(prog_name="precedent")
+        sys.exit(precedent(prog_name="precedent", standalone_mode=False))
+    except click.exceptions.NoArgsIsHelpError as help_wanted:
+        help_wanted.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        sys.stderr.write(f"precedent: {_one_line(error)}\n")
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.stderr.write("precedent: interrupted\n")
+        sys.exit(130)
     except BadInputError as error:
         sys.stderr.write(f"precedent: {error}\n")
         sys.exit(2)
     except PrecedentError as error:
         sys.stderr.write(f"precedent: {error}\n")
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.stderr.write(f"precedent: {error.filename}: {error.strerror}\n")  # a path that was given
+        sys.exit(2)
 
 
 if __name__ == "__main__":

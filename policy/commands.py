@@ -58,6 +58,7 @@ def train(cases_path: Path, out: Path, parent: Path | None, roots: tuple[Path, .
     before = open_release(parent).release if parent is not None else None
     if out.exists():
         raise BadInputError(f"--out {out}: exists, a release is never written again")
+    out.parent.mkdir(parents=True, exist_ok=True)  # or say now, not after the training, that it cannot be
     cases = read_cases(cases_path)
     settings = TrainSettings()
     allowed = tuple(roots) or (cases_path.parent.resolve(),)
@@ -147,6 +148,8 @@ def kuaimod(cases_path: Path, release_path: Path | None, predictions: Path | Non
         raise BadInputError("--release and --cross-validate: give one of them")
     if predictions is not None and release_path is None:
         raise BadInputError("--predictions goes with --release")
+    if predictions is not None and not predictions.parent.is_dir():
+        raise BadInputError(f"--predictions {predictions}: {predictions.parent} must be a folder")
     cases = read_cases(cases_path)
     if folds is not None:
         click.echo(run_cross_validation(cases, folds=folds, tick=say).report())

@@ -53,6 +53,31 @@ def test_a_domain_error_is_one_line_and_exit_code_2() -> None:
     assert done.stderr == "precedent: /nowhere: is not a release, it has no release.json\n"
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("nope", "precedent: No such command 'nope'. (precedent --help)"),
+        (
+            "policy promote --releases pyproject.toml release-1",
+            "precedent: Invalid value for '--releases': Directory 'pyproject.toml' is a file."
+            " (precedent policy promote --help)",
+        ),
+        ("score --release r", "precedent: Missing argument 'FILES...'. (precedent score --help)"),
+        ("policy train --cases c --out /proc/none/x", "precedent: /proc/none: No such file or directory"),
+    ],
+)
+def test_a_usage_error_is_one_line_and_exit_code_2(typed: str, said: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "cli", *typed.split()], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said + "\n")
+
+
+def test_help_and_a_group_alone_explain_themselves() -> None:
+    for typed, code in ((["policy", "train", "--help"], 0), (["policy"], 2)):
+        done = subprocess.run([sys.executable, "-m", "cli", *typed], capture_output=True, text=True, check=False)
+        assert done.returncode == code
+        assert "Usage: precedent policy" in done.stdout + done.stderr
+
+
 def test_the_schema_command_prints_json_schema_and_lists_the_events() -> None:
     done = subprocess.run([sys.executable, "-m", "cli", "schema", "VideoUploaded"], capture_output=True, check=True)
     assert b'"title": "VideoUploaded"' in done.stdout
