@@ -201,12 +201,16 @@ class GuardrailResult:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One daily look at everything up to `day`: the fixed interval, and the band that holds over all looks."""
+    """One daily look at everything up to `day`: the fixed interval, and the band that holds over all looks.
+
+    `information` is 1 / `log_se`^2, `critical` the z-value that the band allows for.
+    """
 
     number: int
     day: date
     users: int
     relative: float
+    information: float
     fixed_interval: Interval
     critical: float
     band: Interval
