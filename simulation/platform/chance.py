@@ -24,19 +24,20 @@ class Purpose(IntEnum):
     """What a number decides; numbers of different purposes are independent."""
 
     COME = 1
-    CHURN = 2
-    SESSIONS = 3
-    SESSION = 4
-    CANDIDATES = 5
-    WATCH = 6
-    RULING = 7
+    COMEBACK = 2
+    LEAVE = 3
+    SESSIONS = 4
+    SESSION = 5
+    CANDIDATES = 6
+    WATCH = 7
+    RULING = 8
 
 
 def keys(seed: int, purpose: Purpose, *numbers: npt.ArrayLike) -> Keys:
     """One key for each combination; `numbers` are whole, 0 or more, and broadcast against each other."""
     found: Keys = _mixed(np.asarray([seed & 0xFFFFFFFFFFFFFFFF], np.uint64) * _GOLDEN + np.uint64(int(purpose)))
     for number in numbers:
-        found = _mixed(found + (np.asarray(number).astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+        found = _mixed(found + (np.atleast_1d(np.asarray(number)).astype(np.uint64) + np.uint64(1)) * _GOLDEN)
     return found
 
 

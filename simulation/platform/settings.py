@@ -11,6 +11,9 @@ from contracts.errors import BadInputError
 
 MOST_SESSIONS = 4
 """Sessions of one viewer on one day: each begins in a quarter of the day of its own, so none overlap."""
+QUARTER_S = 21_600.0
+LONGEST_S = 180.0
+"""No video is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +21,8 @@ class VideoSettings:
     """What is uploaded, and how long it is shown.
 
     prevalence: share of violative videos among those in circulation, the soft violations that removal before
-      publication leaves (bait, hype, vulgarity). Of the curated KuaiMod benchmark 45% are violative; one in ten of
-      what circulates is chosen.
+      publication leaves (bait, hype, vulgarity). Of the curated KuaiMod cases 43% are violative (300 of
+      700); one in ten of what circulates is chosen.
     per_1000_viewers: uploads a day. Over the 7 days of `life_days` that is two videos in circulation for each viewer.
     life_days: for how many days a video is recommended. Short videos fade within a week; so does a verdict here.
     popularity_spread: standard deviation of log popularity; 1 gives the top tenth of the videos about 40% of views.
@@ -60,8 +63,8 @@ class ModelSettings:
     """How well the release in force tells violative videos: a calibrated score, or none yet.
 
     recall, false_positive_rate: at the score's line (see `videos.binormal`). KuaiMod-7B's published row, multi-class
-      read as binary (arXiv 2504.14904, table 2): recall 0.846 at precision 0.970 of violative content; with its 45%
-      violative cases that is a false positive rate of 0.02.
+      read as binary (arXiv 2504.14904): recall 0.846 at precision 0.970 of violative content; with the 43%
+      violative cases of the public part that is a false positive rate of 0.02.
     unscored_share: videos served before their verdict is there, or without one; a verdict takes a second here.
     """
 
@@ -247,6 +250,12 @@ class PlatformSettings:
         _inside(self, 2, 1_024, "candidates")
         if not 1 <= self.page <= self.candidates:
             raise BadInputError(f"page == {self.page}, must be in [1, candidates == {self.candidates}]")
+        longest_s = self.page * (LONGEST_S + self.watching.swipe_s)
+        if longest_s >= QUARTER_S:
+            raise BadInputError(
+                f"page == {self.page} with swipe_s == {self.watching.swipe_s}: a session may take {longest_s:,.0f} s, "
+                f"must be under {QUARTER_S:,.0f} s"
+            )
         if any(share < 0 for share in self.surfaces) or abs(sum(self.surfaces) - 1.0) > 1e-9:
             raise BadInputError(f"surfaces == {self.surfaces}, must be 0 or more and sum to 1")
 

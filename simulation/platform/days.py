@@ -1,0 +1,301 @@
+"""Viewers and videos in, their days out, one by one: who comes, what they are shown, what they do, how they feel.
+
+    who_comes -> fill_pages (ranker, arm) -> watch -> Day
+                      ^                        |
+                 feedback of reports, satisfaction of viewers, for tomorrow
+
+`live` makes one world. Called again with another assigner it makes another world of the same viewers, videos and
+chances: everyone in control, everyone in treatment, and the experiment between them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.errors import BadInputError
+from contracts.viewers import Surface
+from simulation.platform import chance
+from simulation.platform.chance import Purpose
+from simulation.platform.feedback import Docket
+from simulation.platform.feeds import OUTSIDE, Page, Ranker, Sessions, Shelved, fill_pages
+from simulation.platform.settings import LONGEST_S, QUARTER_S, PlatformSettings
+from simulation.platform.videos import Scorer, Videos, binormal, draw_videos, lay_shelf
+from simulation.platform.viewers import (
+    Experience,
+    Standing,
+    Viewers,
+    draw_viewers,
+    live_through,
+    sessions_of,
+    who_comes,
+)
+from simulation.platform.watching import Watched, watch
+
+Assigner = Callable[[Sequence[str]], npt.NDArray[np.int8]]
+"""User ids in, the place of each user's variant out; -1 for who is in no experiment."""
+
+SURFACES: tuple[Surface, ...] = tuple(Surface)
+NO_TARGET = -1
+TOXIC_FROM = 0.5
+"""A served toxicity from which the platform counts an impression as toxic."""
+SKIPPED_BELOW = 0.2
+"""A share watched below which an impression counts as skipped."""
+_AT_ONCE = 2_048
+"""So many sessions are lived together that their candidates stay in the processor's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many viewers live how many days from which date; from day `starts_on` (0 first) arms are in force.
+
+    surfaces: where the arms take effect. release_version: of the release whose scores are served.
+    """
+
+    viewers: int
+    days: int
+    seed: int
+    begins: date = date(2026, 3, 2)
+    starts_on: int = 14
+    surfaces: tuple[Surface, ...] = SURFACES
+    release_version: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in (
+            ("viewers", self.viewers, 1, 50_000_000),
+            ("days", self.days, 1, 3_650),
+            ("seed", self.seed, 0, 2**63 - 1),
+            ("starts_on", self.starts_on, 0, self.days),
+            ("release_version", self.release_version, 1, 2**31 - 1),
+        ):
+            if not low <= value <= high:
+                raise BadInputError(f"{name} == {value}, must be in [{low}, {high}] (Plan)")
+
+    @property
+    def user_ids(self) -> list[str]:
+        return [f"u{self.seed}-{number}" for number in range(self.viewers)]
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What happened on one day, as columns.
+
+    Sessions S, in order of viewer and time: viewer_S, slot_S (0 to 3), surface_S (index into `SURFACES`), arm_S
+    (`OUTSIDE` where none is in force), started_ms_S and ended_ms_S (of the day).
+    Impressions I, in order of session and time: session_I (row of S), position_I, video_I, shown_ms_I, watch_ms_I,
+    toxicity_I (as served, NaN where unknown), reported_I.
+    """
+
+    day: int
+    viewer_S: npt.NDArray[np.int64]
+    slot_S: npt.NDArray[np.int64]
+    surface_S: npt.NDArray[np.int8]
+    arm_S: npt.NDArray[np.int8]
+    started_ms_S: npt.NDArray[np.int64]
+    ended_ms_S: npt.NDArray[np.int64]
+    session_I: npt.NDArray[np.int64]
+    position_I: npt.NDArray[np.int64]
+    video_I: npt.NDArray[np.int32]
+    shown_ms_I: npt.NDArray[np.int64]
+    watch_ms_I: npt.NDArray[np.int32]
+    toxicity_I: npt.NDArray[np.float32]
+    reported_I: npt.NDArray[np.bool_]
+
+    @property
+    def viewers_of_impressions(self) -> npt.NDArray[np.int64]:
+        return self.viewer_S[self.session_I]
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Who and what there is: the same in every world."""
+
+    plan: Plan
+    settings: PlatformSettings
+    viewers: Viewers
+    videos: Videos
+
+
+def draw_population(plan: Plan, settings: PlatformSettings, *, scorer: Scorer | None = None) -> Population:
+    """Draw viewers and videos; `scorer` replaces the model of the settings, by real scores for instance."""
+    score = scorer or binormal(settings.model, settings.videos.prevalence)
+    return Population(
+        plan,
+        settings,
+        draw_viewers(settings, n=plan.viewers, days=plan.days, seed=plan.seed),
+        draw_videos(settings, viewers=plan.viewers, days=plan.days, seed=plan.seed, scorer=score),
+    )
+
+
+def everyone(arm: int) -> Assigner:
+    """The assigner of a world in which all users have one arm."""
+    return lambda user_ids: np.full(len(user_ids), arm, np.int8)
+
+
+def live(population: Population, ranker: Ranker, assigner: Assigner) -> Iterator[Day]:
+    """Yield the days of one world in order."""
+    plan, settings = population.plan, population.settings
+    arm_N = np.asarray(assigner(plan.user_ids), np.int8)
+    if arm_N.shape != (plan.viewers,) or bool((arm_N < OUTSIDE).any()):
+        raise BadInputError(f"assigner gave arms of shape {arm_N.shape}, must be ({plan.viewers},), each -1 or more")
+    standing, docket = Standing.fresh(plan.viewers), Docket.empty(len(population.videos))
+    for day in range(plan.days):
+        shelved = Shelved(
+            lay_shelf(population.videos, settings, day=day, seed=plan.seed),
+            docket.features(population.videos, settings.feedback),
+            docket.removed_M.copy(),
+        )
+        sessions = _open_sessions(population, standing, docket, arm_N, day)
+        known = standing.known_tolerance
+        parts = [
+            _live_some(population, sessions.part(slice(first, first + _AT_ONCE)), known, shelved, ranker, day)
+            for first in range(0, max(1, len(sessions)), _AT_ONCE)
+        ]
+        today = _joined(day, parts)
+        yield today
+        docket.close_day(today.video_I[today.reported_I], population.videos, settings.feedback, day=day, seed=plan.seed)
+        _remember(standing, today, parts, population)
+
+
+def _open_sessions(
+    population: Population, standing: Standing, docket: Docket, arm_N: npt.NDArray[np.int8], day: int
+) -> Sessions:
+    plan, settings = population.plan, population.settings
+    present = who_comes(population.viewers, standing, settings, day=day, seed=plan.seed)
+    how_often = sessions_of(present, settings, day=day, seed=plan.seed)
+    viewer = np.repeat(present, how_often)
+    slot = np.arange(len(viewer)) - np.repeat(np.cumsum(how_often) - how_often, how_often)
+    u_surface, _ = _session_chances(plan.seed, day, viewer, slot)
+    surface = np.searchsorted(np.cumsum(settings.surfaces)[:-1], u_surface, side="right").astype(np.int8)
+    affected = np.isin(surface, [SURFACES.index(one) for one in plan.surfaces]) & (day >= plan.starts_on)
+    arm = np.where(affected, arm_N[viewer], OUTSIDE).astype(np.int8)
+    target = _targets(population, docket, day)[population.viewers.brigade_N[viewer]]
+    return Sessions(viewer, slot, surface, arm, np.where(slot == 0, target, -1).astype(np.int32))
+
+
+def _targets(population: Population, docket: Docket, day: int) -> npt.NDArray[np.int32]:
+    """The video that each brigade strikes today, -1 for none; the last entry is for who is in no brigade."""
+    settings, videos, seed = population.settings, population.videos, population.plan.seed
+    bad = settings.bad_faith
+    targets = np.full(bad.brigades + 1, NO_TARGET, np.int32)
+    live_days = settings.videos.life_days
+    for brigade in range(bad.brigades):
+        if (day + brigade * bad.brigade_every_days // bad.brigades) % bad.brigade_every_days:
+            continue
+        there = (videos.uploaded_on_M <= day) & (videos.uploaded_on_M > day - live_days) & ~videos.violative
+        weight = np.where(there, videos.popularity_M, 0.0)
+        rng = np.random.default_rng([seed, 4, day, brigade])
+        target = int(np.searchsorted(np.cumsum(weight), rng.random() * weight.sum(), side="right"))
+        targets[brigade] = NO_TARGET if docket.removed_M[target] else target
+    return targets
+
+
+def _session_chances(
+    seed: int, day: int, viewer_S: npt.NDArray[np.int64], slot_S: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Two uniforms of each session: for its surface, for its start."""
+    drawn = chance.fan(chance.keys(seed, Purpose.SESSION, day, viewer_S, slot_S), 2)
+    return chance.uniforms(drawn[:, 0]), chance.uniforms(drawn[:, 1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Lived:
+    """A part of a day's sessions: their columns per impression, and per session what the viewer felt."""
+
+    day: Day
+    fraction_S: npt.NDArray[np.float64]
+    excess_S: npt.NDArray[np.float64]
+    toxic_S: npt.NDArray[np.int64]
+    rejected_S: npt.NDArray[np.int64]
+
+
+def _live_some(
+    population: Population,
+    some: Sessions,
+    known: npt.NDArray[np.float32],
+    shelved: Shelved,
+    ranker: Ranker,
+    day: int,
+) -> _Lived:
+    viewers, videos, settings, seed = population.viewers, population.videos, population.settings, population.plan.seed
+    page = fill_pages(some, viewers, known, videos, shelved, ranker, settings, day=day, seed=seed)
+    watched = watch(page, some, viewers, videos, settings, day=day, seed=seed)
+    seen = watched.seen_S_K
+    toxicity = shelved.feature_M[page.video_S_K]
+    toxic = seen & (toxicity >= TOXIC_FROM)
+    rejected = toxic & ((watched.fraction_S_K < SKIPPED_BELOW) | watched.reported_S_K)
+    return _Lived(
+        _columns(some, page, watched, toxicity, settings, day, seed),
+        np.where(seen, watched.fraction_S_K, 0.0).sum(axis=1),
+        np.where(seen, watched.excess_S_K, 0.0).sum(axis=1),
+        toxic.sum(axis=1),
+        rejected.sum(axis=1),
+    )
+
+
+def _columns(
+    some: Sessions,
+    page: Page,
+    watched: Watched,
+    toxicity_S_K: npt.NDArray[np.float32],
+    settings: PlatformSettings,
+    day: int,
+    seed: int,
+) -> Day:
+    """One row per session and one per impression seen, with the times of both."""
+    longest_s = settings.page * (LONGEST_S + settings.watching.swipe_s)
+    _, u_start = _session_chances(seed, day, some.viewer_S, some.slot_S)
+    started = ((some.slot_S * QUARTER_S + u_start * (QUARTER_S - longest_s)) * 1000).astype(np.int64)
+    seen = watched.seen_S_K
+    took = np.where(seen, watched.watch_ms_S_K + np.int64(1000 * settings.watching.swipe_s), 0)
+    shown = started[:, None] + np.cumsum(took, axis=1) - took
+    session, position = np.nonzero(seen)
+    return Day(
+        day=day,
+        viewer_S=some.viewer_S,
+        slot_S=some.slot_S,
+        surface_S=some.surface_S,
+        arm_S=some.arm_S,
+        started_ms_S=started,
+        ended_ms_S=started + took.sum(axis=1),
+        session_I=session,
+        position_I=position,
+        video_I=page.video_S_K[seen],
+        shown_ms_I=shown[seen],
+        watch_ms_I=watched.watch_ms_S_K[seen],
+        toxicity_I=toxicity_S_K[seen],
+        reported_I=watched.reported_S_K[seen],
+    )
+
+
+def _joined(day: int, parts: Sequence[_Lived]) -> Day:
+    """The parts of a day as one, session rows counted on."""
+    offset = 0
+    columns: dict[str, list[npt.NDArray[Any]]] = {one.name: [] for one in fields(Day) if one.name != "day"}
+    for part in parts:
+        for name, values in columns.items():
+            column = getattr(part.day, name)
+            values.append(column + offset if name == "session_I" else column)
+        offset += len(part.day.viewer_S)
+    return Day(day, *map(np.concatenate, columns.values()))
+
+
+def _remember(standing: Standing, today: Day, parts: Sequence[_Lived], population: Population) -> None:
+    """Carry the day over into what viewers feel and what the platform knows of them."""
+    n, plan = len(population.viewers), population.plan
+
+    def per_viewer(name: str) -> npt.NDArray[np.float64]:
+        weights = np.concatenate([getattr(part, name) for part in parts])
+        return np.bincount(today.viewer_S, weights, minlength=n).astype(np.float64)
+
+    shown = np.bincount(today.viewers_of_impressions, minlength=n)
+    standing.toxic_seen_N += per_viewer("toxic_S").astype(np.int32)
+    standing.toxic_rejected_N += per_viewer("rejected_S").astype(np.int32)
+    present = np.flatnonzero(shown)
+    felt = Experience(
+        present, per_viewer("fraction_S")[present] / shown[present], per_viewer("excess_S")[present] / shown[present]
+    )
+    live_through(standing, felt, population.settings, day=today.day, seed=plan.seed)
