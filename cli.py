@@ -8,6 +8,7 @@ import click
 from contracts.errors import BadInputError, PrecedentError
 
 COMMANDS = {
+    "ab": "ab_tests.commands:ab",
     "benchmark": "policy.commands:benchmark",
     "broker": "streams.commands:broker",
     "demo": "streams.demo.command:demo",

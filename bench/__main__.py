@@ -16,6 +16,7 @@ BENCHES = {
     "casebook": "exact search over 10 k, 100 k and 1 M precedents, publish-to-serving time",
     "lookups": "lookups of 200 candidates, idle and beside a writer; guarded writes",
     "whole_path": "upload to readable feature beside the same work in a tight loop, text-only and with media",
+    "assignment": "users a second assigned to arms, beside a plain loop of hashlib",
     "quality": "accuracy and calibration on simulated uploads of an unseen seed, and ablations",
 }
 OUT = Path(".state/bench")
