@@ -14,11 +14,12 @@ DEAD_SUFFIX = ".dead"
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic's name, the contract of its events and the field that keys them."""
+    """A topic's name, the contract of its events, the field that keys them and the one that says when it happened."""
 
     name: str
     event: type[Event]
     key: str
+    time: str
 
     @property
     def dead(self) -> str:
@@ -26,15 +27,15 @@ class Topic:
         return self.name + DEAD_SUFFIX
 
 
-VIDEOS_UPLOADED = Topic("videos.uploaded", VideoUploaded, "video_id")
-VIDEOS_VERDICTS = Topic("videos.verdicts", Verdict, "video_id")
-VIDEOS_IMPRESSIONS = Topic("videos.impressions", Impression, "user_id")
-USERS_REPORTS = Topic("users.reports", UserReport, "video_id")
-USERS_SESSIONS = Topic("users.sessions", UserSession, "user_id")
-EXPERIMENTS_EXPOSURES = Topic("experiments.exposures", ExperimentExposure, "user_id")
-CASES_OPENED = Topic("cases.opened", CaseOpened, "video_id")
-CASES_RULINGS = Topic("cases.rulings", Ruling, "video_id")
-CASES_APPEALS = Topic("cases.appeals", CaseAppealed, "video_id")
+VIDEOS_UPLOADED = Topic("videos.uploaded", VideoUploaded, "video_id", "occurred_at")
+VIDEOS_VERDICTS = Topic("videos.verdicts", Verdict, "video_id", "scored_at")
+VIDEOS_IMPRESSIONS = Topic("videos.impressions", Impression, "user_id", "shown_at")
+USERS_REPORTS = Topic("users.reports", UserReport, "video_id", "reported_at")
+USERS_SESSIONS = Topic("users.sessions", UserSession, "user_id", "started_at")
+EXPERIMENTS_EXPOSURES = Topic("experiments.exposures", ExperimentExposure, "user_id", "exposed_at")
+CASES_OPENED = Topic("cases.opened", CaseOpened, "video_id", "opened_at")
+CASES_RULINGS = Topic("cases.rulings", Ruling, "video_id", "ruled_at")
+CASES_APPEALS = Topic("cases.appeals", CaseAppealed, "video_id", "appealed_at")
 
 TOPICS: tuple[Topic, ...] = (
     VIDEOS_UPLOADED,

@@ -7,39 +7,26 @@ caller acknowledges only what it has kept.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from contracts.dead_letters import DeadLetter, DeadReason
-from contracts.errors import PrecedentError, first_reason, place_of
+from contracts.errors import PrecedentError
+from contracts.records import Event
 from contracts.releases import InputShape, Pin, Release
+from contracts.topics import VIDEOS_UPLOADED
 from contracts.verdicts import Verdict
 from contracts.videos import VideoUploaded
 from serving.preprocess.inputs import ModelInputs
 from serving.preprocess.media import Frames, MediaError
 from serving.scorer import Scorer, Scores
+from streams.edge import RawEvent, bury, read
 
 log = logging.getLogger(__name__)
-
-CLOCK_TOLERANCE = timedelta(minutes=5)
-"""How far ahead of this machine's clock an uploader's may be."""
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-class RawEvent(Protocol):
-    """What a topic holds; `timestamp` is when it was sent, in seconds since 1970."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: float
-    key: bytes | None
-    value: bytes | None
 
 
 class Decoder(Protocol):
@@ -124,32 +111,15 @@ class Moderated:
 
 
 def check(batch: Sequence[RawEvent], now: datetime) -> Checked:
-    """Validate each event at the edge, against the contract and the clock."""
-    validate = VideoUploaded.__pydantic_validator__.validate_json
-    latest = now + CLOCK_TOLERANCE
-    checked = Checked([], [], 0)
-    accepted, dead, repeated = checked.accepted, checked.dead, 0
-    by_event: dict[str, VideoUploaded] = {}
-    for raw in batch:
-        if not raw.value:
-            dead.append(_bury(raw, DeadReason.EMPTY, "value", "the event has no bytes", now))
-            continue
-        try:
-            upload: VideoUploaded = validate(raw.value)
-        except ValidationError as error:
-            dead.append(_bury(raw, *_contract_reason(raw.value, error), now))
-            continue
-        if not EARLIEST <= upload.occurred_at <= latest:
-            text = (
-                f"occurred_at == {upload.occurred_at.isoformat()}, must be from {EARLIEST.date()} to"
-                f" {CLOCK_TOLERANCE.total_seconds():.0f} s after this clock's {now.isoformat()}"
-            )
-            dead.append(_bury(raw, DeadReason.CLOCK, "occurred_at", text, now))
-        elif by_event.setdefault(upload.event_id, upload) is upload or by_event[upload.event_id] != upload:
+    """Let in what keeps the contract and the clock, each event once."""
+    through = read(batch, VIDEOS_UPLOADED, now)
+    accepted: list[Accepted] = []
+    by_event: dict[str, Event] = {}
+    for raw, upload in through.accepted:
+        assert isinstance(upload, VideoUploaded)
+        if by_event.setdefault(upload.event_id, upload) is upload or by_event[upload.event_id] != upload:
             accepted.append(Accepted(raw, upload))
-        else:
-            repeated += 1
-    return replace(checked, repeated=repeated)
+    return Checked(accepted, through.dead, repeated=len(through.accepted) - len(accepted))
 
 
 async def moderate(
@@ -175,7 +145,7 @@ async def _decode(
     for one in accepted:
         clip = next(decoded) if one.upload.media_url is not None else None
         if isinstance(clip, MediaError):
-            dead.append(_bury(one.raw, DeadReason.MEDIA, clip.reason.value, str(clip), now()))
+            dead.append(bury(one.raw, DeadReason.MEDIA, clip.reason.value, str(clip), now()))
         else:
             kept.append(one)
             frames.append(clip)
@@ -214,42 +184,7 @@ async def _judge(
             raise
         except Exception as error:  # noqa: BLE001 - the event's own fault, if others of its batch pass
             text = f"{type(error).__name__}: {error}"
-            dead.append(_bury(one.raw, DeadReason.UNEXPECTED, "moderation", text, now()))
+            dead.append(bury(one.raw, DeadReason.UNEXPECTED, "moderation", text, now()))
     if not verdicts:
         raise whole_batch  # every event breaks it: the fault is ours, and no video may pass unscored
     return verdicts, dead
-
-
-def _contract_reason(raw: bytes, error: ValidationError) -> tuple[DeadReason, str, str]:
-    """Reason, place and words for what the contract refuses."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    if first["type"] != "json_invalid":
-        return DeadReason.CONTRACT, place_of(first["loc"]), first_reason(error)
-    try:
-        raw.decode()
-    except UnicodeDecodeError as undecodable:
-        return DeadReason.INVALID_UTF8, f"byte {undecodable.start}", str(undecodable)
-    return DeadReason.INVALID_JSON, "value", first["msg"]
-
-
-def _bury(raw: RawEvent, reason: DeadReason, place: str, text: str, now: datetime) -> DeadLetter:
-    return DeadLetter.bury(
-        raw.value or b"",
-        reason=reason,
-        place=place,
-        text=text,
-        key=raw.key,
-        topic=raw.topic,
-        partition=raw.partition,
-        offset=raw.offset,
-        sent_at=_time_sent(raw.timestamp),
-        refused_at=now,
-    )
-
-
-def _time_sent(timestamp_s: float | None) -> datetime | None:
-    """The record's own time; None where it has none or one outside the calendar."""
-    try:
-        return datetime.fromtimestamp(timestamp_s, UTC) if timestamp_s and timestamp_s > 0 else None
-    except (OverflowError, OSError, ValueError):
-        return None

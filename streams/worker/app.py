@@ -25,8 +25,8 @@ from typing import Any
 import faust
 
 from contracts.topics import VIDEOS_UPLOADED
+from streams.edge import RawEvent
 from streams.kafka.transport import use_transport
-from streams.moderation import RawEvent
 
 log = logging.getLogger(__name__)
 

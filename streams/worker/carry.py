@@ -14,8 +14,9 @@ from datetime import datetime
 from contracts.errors import BadInputError, DependencyError
 from contracts.topics import DEAD_SUFFIX, VIDEOS_VERDICTS
 from contracts.verdicts import Verdict
+from streams.edge import RawEvent
 from streams.kafka.delivery import OutgoingRecord
-from streams.moderation import Accepted, Moderated, Parts, Policy, RawEvent, check, moderate
+from streams.moderation import Accepted, Moderated, Parts, Policy, check, moderate
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.patience import AbandonedError, Outlets, Patience
 

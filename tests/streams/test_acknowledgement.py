@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from streams.moderation import RawEvent
+from streams.edge import RawEvent
 from streams.worker.app import Moderator, WorkerConfig
 
 
