@@ -1,92 +1,171 @@
-"""Insert verdicts into the warehouse, idempotent by event id: a replay, however batched, leaves one row an event."""
+"""Events in, rows of their base table out, idempotent by event id: a replay, however batched, leaves one row an event.
 
-from collections.abc import Sequence
+A table's columns are those of the event's contract, in its order, and are derived from it here: `arrow_schema`.
+"""
+
+import types
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import chain
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Annotated, Any, Generic, Literal, NamedTuple, Protocol, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 import pyarrow as pa
+from pydantic import AwareDatetime
+from pydantic.fields import FieldInfo
 
-from contracts.errors import DependencyError, PrecedentError
-from contracts.taxonomy import N_CATEGORIES
+from contracts.cases import Ruling
+from contracts.errors import BadInputError, DependencyError, PrecedentError
+from contracts.records import Event, Record
 from contracts.verdicts import Verdict
+from contracts.viewers import ExperimentExposure, Impression, UserReport, UserSession
 from warehouse.address import asking
 
-VERDICTS = "verdicts"
+TABLES: Mapping[type[Event], str] = {
+    Verdict: "verdicts",
+    Impression: "impressions",
+    UserReport: "reports",
+    UserSession: "sessions",
+    ExperimentExposure: "exposures",
+    Ruling: "rulings",
+}
+"""Which base table keeps which event."""
 _TIME = pa.timestamp("us", tz="UTC")
-_CITATION = pa.struct([("case_id", pa.string()), ("category", pa.string()), ("similarity", pa.float32())])
-VERDICT_SCHEMA = pa.schema(
-    [
-        ("event_id", pa.string()),
-        ("video_id", pa.string()),
-        ("author_id", pa.string()),
-        ("occurred_at", _TIME),
-        ("scored_at", _TIME),
-        ("probabilities", pa.list_(pa.float32())),
-        ("classifier", pa.list_(pa.float32())),
-        ("toxicity", pa.float32()),
-        ("category", pa.string()),
-        ("decision", pa.string()),
-        ("citations", pa.list_(_CITATION)),
-        ("missing", pa.list_(pa.string())),
-        ("release_version", pa.uint32()),
-        ("casebook_version", pa.uint32()),
-        ("taxonomy_version", pa.string()),
-        ("since_upload_ms", pa.float64()),
-    ]
-)
-# A replay of old videos touches many days at once; the server's guard against that is for partitions by mistake.
+# A replay of old events touches many days at once; the server's guard against that is for partitions by mistake.
 _SETTINGS = {"max_partitions_per_insert_block": 0}
+E_ = TypeVar("E_", bound=Event)
 
 
 class ArrowInserter(Protocol):
-    """The part of a client that the sink uses."""
+    """The part of a client that sinks use."""
 
     def insert_arrow(self, table: str, arrow_table: Any, *, settings: dict[str, Any] | None = None) -> Any: ...
 
 
-class VerdictSink:
-    """Writes verdicts through one client, which several threads may share."""
+class EventSink(Generic[E_]):
+    """Writes events of one contract through one client, which several threads may share."""
 
-    def __init__(self, client: ArrowInserter) -> None:
+    def __init__(self, client: ArrowInserter, event: type[E_]) -> None:
+        self.table = TABLES[event]
+        self.schema = arrow_schema(event)
         self._client = client
 
-    def insert(self, verdicts: Sequence[Verdict]) -> int:
-        """Insert the verdicts as one batch; returns how many.
+    def insert(self, events: Sequence[E_]) -> int:
+        """Insert the events as one batch; returns how many.
 
         Raises `DependencyError` when the warehouse does not answer or refuses the batch: wait and insert it again.
         """
-        if not verdicts:
+        return self.insert_table(to_arrow(events, self.schema)) if events else 0
+
+    def insert_table(self, columns: pa.Table) -> int:
+        """Insert events that are columns already, each validated by its reader; returns how many.
+
+        Raises `BadInputError` when names or types are not those of `schema`, or a value is missing where the contract
+        wants one; `DependencyError` as `insert` does.
+        """
+        _check_columns(columns, self.schema, self.table)
+        if not columns.num_rows:
             return 0
-        table = to_arrow(verdicts)
         try:
-            with asking(f"{len(verdicts)} verdicts"):
-                self._client.insert_arrow(VERDICTS, table, settings=_SETTINGS)
+            with asking(f"{columns.num_rows} {self.table}"):
+                self._client.insert_arrow(self.table, columns, settings=_SETTINGS)
         except PrecedentError as error:
-            # A verdict is valid by its type: whatever the warehouse has against the batch is to be mended there.
+            # An event is valid by its type: whatever the warehouse has against the batch is to be mended there.
             raise DependencyError(str(error)) from error
-        return len(verdicts)
+        return int(columns.num_rows)
 
 
-def to_arrow(verdicts: Sequence[Verdict]) -> pa.Table:
-    """The verdicts as columns, in the schema of the table."""
-    columns = [_column(verdicts, field) for field in VERDICT_SCHEMA]
-    return pa.Table.from_arrays(columns, schema=VERDICT_SCHEMA)
+class VerdictSink(EventSink[Verdict]):
+    """The sink of verdicts."""
+
+    def __init__(self, client: ArrowInserter) -> None:
+        super().__init__(client, Verdict)
 
 
-def _column(verdicts: Sequence[Verdict], field: pa.Field) -> pa.Array:
-    values = map(attrgetter(field.name), verdicts)
-    if field.name in {"probabilities", "classifier"}:
-        flat = np.array(list(values), np.float32).ravel()
-        offsets = np.arange(0, flat.size + 1, N_CATEGORIES, dtype=np.int32)
-        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat))
-    if field.name == "citations":
-        return _citations(verdicts)
-    return pa.array(values, field.type, size=len(verdicts))
+def to_arrow(events: Sequence[Event], schema: pa.Schema) -> pa.Table:
+    """The events as columns of `schema`, which is that of their contract."""
+    columns = [_column(list(map(attrgetter(field.name), events)), field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _citations(verdicts: Sequence[Verdict]) -> pa.Array:
-    offsets = np.cumsum([0, *(len(verdict.citations) for verdict in verdicts)], dtype=np.int32)
-    flat = [citation for verdict in verdicts for citation in verdict.citations]
-    parts = [pa.array(map(attrgetter(part.name), flat), part.type, size=len(flat)) for part in _CITATION]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(parts, fields=list(_CITATION)))
+def arrow_schema(event: type[Record]) -> pa.Schema:
+    """The columns of a contract: what may be None is nullable, numbers are as wide as their bounds ask for."""
+    return pa.schema([_arrow_field(name, field) for name, field in event.model_fields.items()])
+
+
+def _arrow_field(name: str, field: FieldInfo) -> pa.Field:
+    value = _value_type(field.annotation, tuple(field.metadata))
+    return pa.field(name, value.arrow, nullable=value.optional)
+
+
+class _Value(NamedTuple):
+    arrow: pa.DataType
+    optional: bool
+
+
+def _value_type(annotation: Any, bounds: tuple[Any, ...] = ()) -> _Value:
+    """The Arrow type of a contract's annotation; raises `TypeError` for what no column can hold."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _value_type(arguments[0], (*bounds, *arguments[1:]))
+    if origin in {Union, types.UnionType}:
+        (kept,) = (argument for argument in arguments if argument is not type(None))
+        return _Value(_value_type(kept, bounds).arrow, optional=True)
+    return _Value(_plain_type(annotation, origin, arguments, bounds), optional=False)
+
+
+def _plain_type(annotation: Any, origin: Any, arguments: tuple[Any, ...], bounds: tuple[Any, ...]) -> pa.DataType:
+    if origin is tuple:
+        return pa.list_(_value_type(arguments[0]).arrow)
+    kind = str if origin is Literal else annotation
+    if isinstance(kind, type) and issubclass(kind, Record):
+        return pa.struct(list(arrow_schema(kind)))
+    upper = _upper_bound(bounds)
+    columns = {
+        str: pa.string(),
+        bool: pa.bool_(),
+        int: pa.uint64() if upper and upper > 2**32 else pa.uint32(),
+        float: pa.float64() if upper is None else pa.float32(),
+        datetime: _TIME,
+        AwareDatetime: _TIME,
+    }
+    for of, column in columns.items():
+        if isinstance(kind, type) and issubclass(kind, of):
+            return column
+    msg = f"{annotation}: no column type stands for it"
+    raise TypeError(msg)
+
+
+def _upper_bound(constraints: Sequence[Any]) -> float | None:
+    """The upper bound among a field's constraints, which lie in it plainly or inside a `Field`."""
+    for constraint in constraints:
+        if isinstance(constraint, FieldInfo):
+            return _upper_bound(constraint.metadata)
+        for name in ("le", "lt"):
+            if (limit := getattr(constraint, name, None)) is not None:
+                return float(limit)
+    return None
+
+
+def _column(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
+    """Values as an Arrow array; arrays of arrays and of records are built from their flat columns."""
+    if pa.types.is_list(type_):
+        offsets = np.zeros(len(values) + 1, np.int32)
+        np.cumsum([len(value) for value in values], out=offsets[1:])
+        flat = _column(list(chain.from_iterable(values)), type_.value_type)
+        return pa.ListArray.from_arrays(pa.array(offsets), flat)
+    if pa.types.is_struct(type_):
+        parts = [_column(list(map(attrgetter(part.name), values)), part.type) for part in type_]
+        return pa.StructArray.from_arrays(parts, fields=list(type_))
+    return pa.array(values, type_, size=len(values))
+
+
+def _check_columns(columns: pa.Table, schema: pa.Schema, table: str) -> None:
+    if columns.schema.names != schema.names:
+        raise BadInputError(f"{table}: columns == {columns.schema.names}, must be {schema.names}")
+    for field, column in zip(schema, columns.columns, strict=True):
+        if column.type != field.type:
+            raise BadInputError(f"{table}.{field.name}: type == {column.type}, must be {field.type}")
+        if column.null_count and not field.nullable:
+            raise BadInputError(f"{table}.{field.name}: {column.null_count} of {len(column)} values are missing")

@@ -15,7 +15,9 @@ from contracts.errors import DependencyError
 from contracts.verdicts import Citation, Decision, Verdict
 from tests.warehouse.samples import START, verdict, verdicts
 from warehouse.address import Client
-from warehouse.sink import VERDICT_SCHEMA, VerdictSink, to_arrow
+from warehouse.sink import VerdictSink, arrow_schema, to_arrow
+
+VERDICT_SCHEMA = arrow_schema(Verdict)
 
 CLICKHOUSE_TYPES = {
     "str": {"String", "LowCardinality(String)"},
@@ -67,7 +69,7 @@ def test_a_verdict_comes_back_as_it_was_inserted(database: Client) -> None:
 @given(st.lists(st.integers(0, 50), max_size=8))
 def test_columns_hold_the_rows_in_order(numbers: Sequence[int]) -> None:
     given_verdicts = [verdict(number) for number in numbers]
-    table = to_arrow(given_verdicts)
+    table = to_arrow(given_verdicts, VERDICT_SCHEMA)
     assert table.schema == VERDICT_SCHEMA
     table.validate(full=True)
     assert [Verdict(**row) for row in table.to_pylist()] == given_verdicts
@@ -142,5 +144,5 @@ def test_shuffled_replays_of_parts_leave_one_row_an_event(database: Client) -> N
 
 
 def test_the_schema_is_of_nullfree_arrow_columns() -> None:
-    assert all(column.null_count == 0 for column in to_arrow(verdicts(0, 3)).columns)
+    assert all(column.null_count == 0 for column in to_arrow(verdicts(0, 3), VERDICT_SCHEMA).columns)
     assert pa.types.is_timestamp(VERDICT_SCHEMA.field("scored_at").type)
