@@ -1,5 +1,7 @@
 """What viewers do: impressions, reports, sessions, and exposures to an experiment."""
 
+import hashlib
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -63,3 +65,23 @@ class ExperimentExposure(Event):
     variant: Id
     exposed_at: Time
     surface: Surface
+
+    @classmethod
+    def once_a_day(
+        cls, *, user_id: str, experiment_id: str, variant: str, exposed_at: datetime, surface: Surface
+    ) -> Self:
+        """The exposure whose id says experiment, user and day (UTC), so that a day's repeats are one event."""
+        return cls(
+            event_id=exposure_id(experiment_id, user_id, exposed_at.astimezone(UTC).date()),
+            user_id=user_id,
+            experiment_id=experiment_id,
+            variant=variant,
+            exposed_at=exposed_at,
+            surface=surface,
+        )
+
+
+def exposure_id(experiment_id: str, user_id: str, day: date) -> str:
+    """The event id of a user's exposure on a day: no part of an id may hold a slash, so no two share one."""
+    digest = hashlib.blake2b(f"{experiment_id}/{user_id}/{day.isoformat()}".encode(), digest_size=16)
+    return f"exposure-{digest.hexdigest()}"
