@@ -70,9 +70,8 @@ def measure(
 def _rows(
     root: Path, pin: Pin, served: EmbeddedTriton, inputs: ModelInputs, *, in_flight: int, seconds: float
 ) -> list[dict[str, Any]]:
-    student, casebook = (
-        open_session(path) for path in (ReleasesRoot(root).student_of(pin), ReleasesRoot(root).casebook_of(pin))
-    )
+    folder, casebook_path = ReleasesRoot(root).open_pin(pin)
+    student, casebook = open_session(folder.student), open_session(casebook_path)
     tensors = inputs.tensors()
 
     async def tight() -> None:

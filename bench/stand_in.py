@@ -13,6 +13,7 @@ import numpy.typing as npt
 from contracts.releases import CategoryThresholds, InputShape, Pin, Release, ReleasePointer, Thresholds
 from contracts.taxonomy import N_CATEGORIES, VIOLATIVE
 from contracts.verdicts import MODALITIES
+from policy.releases import publish_casebook as write_published
 from serving.casebook import Blend, Casebook, write_casebook
 from serving.preprocess.inputs import SIGNALS, ModelInputs
 from serving.releases import CASEBOOK, DIGESTED, MANIFEST, PRECEDENTS, STUDENT, ReleasesRoot, digest_of
@@ -103,12 +104,9 @@ def write_release(root: Path, version: int, casebook: Casebook, *, shape: InputS
 
 
 def publish_casebook(root: Path, version: int, casebook: Casebook) -> None:
-    """Write a casebook published between releases."""
-    folder = ReleasesRoot(root).casebook_path(version)
-    draft = folder.with_name(f".{version}.partial")
-    draft.mkdir(parents=True)
-    write_casebook(casebook, draft / CASEBOOK)
-    draft.rename(folder)
+    """Publish a casebook after release 1, without the precedents that it was made of."""
+    pin = Pin(release_version=1, casebook_version=version)
+    write_published(ReleasesRoot(root), pin, casebook, (), now=datetime.now(UTC))
 
 
 def point_to(root: Path, live: Pin, *, canary: Pin | None = None) -> None:

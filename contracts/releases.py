@@ -8,6 +8,8 @@ from contracts.records import Count, Probability, Record, Time, Version
 from contracts.taxonomy import TAXONOMY_VERSION, VIOLATIVE, Category
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+MAX_FRAME_BYTES = 8 << 20
+"""A video's frames as a student reads them: a batch of some hundred must fit a worker's memory."""
 
 
 class CategoryThresholds(Record):
@@ -51,8 +53,18 @@ class InputShape(Record):
 
     n_frames: Annotated[int, Field(ge=1, le=64)]
     frame_px: Annotated[int, Field(ge=8, le=1024)]
-    text_buckets: Annotated[int, Field(ge=1_024)]
-    max_ngrams: Annotated[int, Field(ge=16)]
+    text_buckets: Annotated[int, Field(ge=1_024, le=1 << 24)]
+    max_ngrams: Annotated[int, Field(ge=16, le=1 << 16)]
+
+    @model_validator(mode="after")
+    def _frames_fit(self) -> Self:
+        if (size := 3 * self.n_frames * self.frame_px**2) > MAX_FRAME_BYTES:
+            msg = (
+                f"n_frames == {self.n_frames} of frame_px == {self.frame_px} are {size} bytes a video, "
+                f"must be at most {MAX_FRAME_BYTES}"
+            )
+            raise ValueError(msg)
+        return self
 
 
 class Release(Record):
@@ -69,6 +81,21 @@ class Release(Record):
     digests: dict[str, Digest]
     metrics: dict[str, float]
     trained_on: Digest
+
+
+class PublishedCasebook(Record):
+    """The manifest of a casebook published between releases: whose student embedded it, digests of its files."""
+
+    version: Version
+    release_version: Version
+    created_at: Time
+    n_precedents: Count
+    digests: dict[str, Digest]
+
+    @property
+    def pin(self) -> "Pin":
+        """The release and this casebook: what is asked for once it serves."""
+        return Pin(release_version=self.release_version, casebook_version=self.version)
 
 
 class Pin(Record):

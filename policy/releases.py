@@ -7,14 +7,26 @@ is never written again. The pointer is replaced by one atomic rename.
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from contracts.errors import BadInputError
-from contracts.releases import Pin, Release, ReleasePointer
-from serving.releases import MANIFEST, ReleaseFolder, ReleasesRoot, digest_of, open_release
+from contracts.releases import Pin, PublishedCasebook, Release, ReleasePointer
+from policy.casebook import Evidence, write_precedents
+from serving.casebook import Casebook, write_casebook
+from serving.releases import (
+    CASEBOOK,
+    CASEBOOK_MANIFEST,
+    MANIFEST,
+    PRECEDENTS,
+    ReleaseFolder,
+    ReleasesRoot,
+    check_models,
+    digest_of,
+    open_release,
+)
 
 
 @contextmanager
@@ -35,10 +47,32 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 def write_manifest(folder: Path, make_release: Callable[[dict[str, str]], Release]) -> Release:
     """Digest the folder's files, make the release from the digests and write its manifest."""
-    digests = {file.name: digest_of(file) for file in sorted(folder.iterdir()) if file.name != MANIFEST}
-    release = make_release(digests)
+    release = make_release(_digests_in(folder))
     (folder / MANIFEST).write_text(release.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return release
+
+
+def publish_casebook(
+    root: ReleasesRoot, pin: Pin, casebook: Casebook, precedents: Sequence[Evidence], *, now: datetime
+) -> PublishedCasebook:
+    """Write a casebook between releases, embedded by the student of the pin's release; the pointer does not move."""
+    with new_folder(root.casebook_path(pin.casebook_version)) as draft:
+        write_casebook(casebook, draft / CASEBOOK)
+        write_precedents(precedents, draft / PRECEDENTS)
+        published = PublishedCasebook(
+            version=pin.casebook_version,
+            release_version=pin.release_version,
+            created_at=now,
+            n_precedents=len(casebook),
+            digests=_digests_in(draft),
+        )
+        (draft / CASEBOOK_MANIFEST).write_text(published.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return published
+
+
+def _digests_in(folder: Path) -> dict[str, str]:
+    """The digest of each file of a draft, which has no manifest yet."""
+    return {file.name: digest_of(file) for file in sorted(folder.iterdir())}
 
 
 def write_pointer(root: ReleasesRoot, pointer: ReleasePointer) -> None:
@@ -68,7 +102,9 @@ def admit(root: ReleasesRoot, folder: ReleaseFolder) -> ReleaseFolder:
 
 def promote(root: ReleasesRoot, path: Path, *, now: datetime) -> ReleasePointer:
     """Make the release at `path` live: verify, admit, move the pointer; the pin before it is remembered."""
-    folder = admit(root, open_release(path))
+    folder = open_release(path)
+    check_models(folder)
+    folder = admit(root, folder)
     previous: Pin | None = root.read_pointer().live if root.pointer_path.exists() else None
     pointer = ReleasePointer(live=folder.pin, updated_at=now, previous=previous if previous != folder.pin else None)
     write_pointer(root, pointer)

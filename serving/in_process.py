@@ -1,6 +1,8 @@
 """A batch in, scores out, by ONNX Runtime in this process: the student, then the casebook search."""
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,12 +11,18 @@ from typing import Any
 
 from contracts.errors import BadInputError
 from contracts.releases import Pin
-from serving.buckets import Buckets, Group, group_by_shape, scores_of
+from serving.buckets import INPUTS, Buckets, Group, group_by_shape, scores_of
 from serving.preprocess.inputs import ModelInputs, Tensors
 from serving.releases import ReleasesRoot
 from serving.scorer import Scores
 
+log = logging.getLogger(__name__)
+
 ModelPaths = tuple[Path, Path]
+CASEBOOK_INPUTS = ("embedding", "classifier")
+KEPT_PINS = 4
+"""Live, canary, shadow, and the one before: a pin beyond these, the longest loaded, is let go."""
+RETRY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +45,8 @@ class LoadedModels:
 class InProcessScorer:
     """A `Scorer` that loads a pin's models when it is first asked for; scoring runs in one thread beside the loop.
 
-    `where` is a releases root, or the (student, casebook) files of each pin; `verify` is called with them
-    before they are loaded and raises when they are not what was released.
+    `where` is a releases root, whose files are verified before they are loaded, or the (student, casebook) files
+    of each pin.
     """
 
     def __init__(
@@ -47,13 +55,14 @@ class InProcessScorer:
         *,
         threads: int = 1,
         buckets: Buckets | None = None,
-        verify: Callable[[Pin, ModelPaths], None] = lambda _pin, _paths: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._where = where
         self._threads = threads
         self._buckets = buckets or Buckets()
-        self._verify = verify
+        self._clock = clock
         self._loaded: dict[Pin, LoadedModels] = {}
+        self._retry_at: dict[Pin, float] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scorer")
 
     async def score(self, inputs: ModelInputs, pin: Pin) -> Scores:
@@ -67,10 +76,18 @@ class InProcessScorer:
         return scores_of(groups, [self._run(models, group) for group in groups], len(inputs))
 
     async def ready(self, pin: Pin) -> bool:
-        try:
-            return all(path.is_file() for path in self._paths(pin))
-        except BadInputError:
+        """Whether the pin's models are loaded; loads them, and what does not load is tried again every `RETRY_S`."""
+        if pin in self._loaded:
+            return True
+        if self._clock() < self._retry_at.get(pin, 0.0):
             return False
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._models, pin)
+        except BadInputError as error:
+            self._retry_at[pin] = self._clock() + RETRY_S
+            log.error("%s", error)
+            return False
+        return True
 
     async def close(self) -> None:
         self._thread.shutdown()
@@ -87,6 +104,8 @@ class InProcessScorer:
     def _models(self, pin: Pin) -> LoadedModels:
         if pin not in self._loaded:
             self._loaded[pin] = self._load(pin)
+            for old in list(self._loaded)[:-KEPT_PINS]:
+                del self._loaded[old]
         return self._loaded[pin]
 
     def _load(self, pin: Pin) -> LoadedModels:
@@ -95,20 +114,19 @@ class InProcessScorer:
         from serving.triton.session_model import open_session
 
         paths = self._paths(pin)
-        for path in paths:
-            if not path.is_file():
-                raise BadInputError(f"{path}: is missing, {pin!r} needs it (in-process scorer)")
-        self._verify(pin, paths)
         try:
             student, casebook = (open_session(path, threads=self._threads) for path in paths)
-        except (ort.Fail, ort.InvalidProtobuf, ort.InvalidGraph, ort.InvalidArgument) as error:
+        except (ort.Fail, ort.InvalidProtobuf, ort.InvalidGraph, ort.InvalidArgument, ort.NoSuchFile) as error:
             raise BadInputError(f"{pin!r} does not load: {error} (in-process scorer)") from error
+        for path, session, wanted in zip(paths, (student, casebook), (INPUTS, CASEBOOK_INPUTS), strict=True):
+            if (found := {tensor.name for tensor in session.get_inputs()}) != set(wanted):
+                raise BadInputError(f"{path}: inputs are {sorted(found)}, must be {sorted(wanted)} (in-process scorer)")
         return LoadedModels(student, casebook)
 
     def _paths(self, pin: Pin) -> ModelPaths:
         if isinstance(self._where, Path):
-            root = ReleasesRoot(self._where)
-            return root.student_of(pin), root.casebook_of(pin)
+            folder, casebook = ReleasesRoot(self._where).open_pin(pin)
+            return folder.student, casebook
         if pin not in self._where:
             raise BadInputError(f"{pin!r} is not among the {len(self._where)} pins given (in-process scorer)")
         return self._where[pin]

@@ -2,17 +2,25 @@
 
 ROOT/pointer.json                      which pins serve (contract `ReleasePointer`)
 ROOT/releases/<version>/               release.json, student.onnx, casebook.parquet, casebook.onnx
-ROOT/casebooks/<version>/              a casebook published between releases: casebook.parquet, casebook.onnx
+ROOT/casebooks/<version>/              a casebook published between releases: casebook.json, .parquet, .onnx
+
+Each folder has a manifest with the digests of its files; what does not match is not loaded.
 """
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from contracts.errors import BadInputError, first_reason
-from contracts.releases import Pin, Release, ReleasePointer
+from contracts.records import Record
+from contracts.releases import Pin, PublishedCasebook, Release, ReleasePointer
+from contracts.taxonomy import TAXONOMY_VERSION
+
+R = TypeVar("R", bound=Record)
 
 POINTER = "pointer.json"
 MANIFEST = "release.json"
@@ -21,6 +29,9 @@ CASEBOOK = "casebook.onnx"
 PRECEDENTS = "casebook.parquet"
 DIGESTED = (STUDENT, CASEBOOK, PRECEDENTS)
 """What every release has; a large casebook keeps its matrix in one file more, which the manifest names too."""
+CASEBOOK_MANIFEST = "casebook.json"
+CASEBOOK_DIGESTED = (CASEBOOK, PRECEDENTS)
+"""What every casebook published between releases has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +70,63 @@ def open_release(path: Path, *, verify: bool = True) -> ReleaseFolder:
 
     Raises `BadInputError` naming the folder, the file and the rule.
     """
-    manifest = path / MANIFEST
-    if not manifest.is_file():
+    if not (path / MANIFEST).is_file():
         raise BadInputError(f"{path}: is not a release, it has no {MANIFEST}")
+    release = _read(path / MANIFEST, Release)
+    if release.taxonomy_version != TAXONOMY_VERSION:
+        found = release.taxonomy_version
+        raise BadInputError(f"{path / MANIFEST}: taxonomy_version == {found!r}, must be {TAXONOMY_VERSION!r}")
+    _check_files(path / MANIFEST, release.digests, DIGESTED, verify=verify)
+    return ReleaseFolder(path, release)
+
+
+def open_casebook(path: Path, pin: Pin) -> PublishedCasebook:
+    """Read the folder of a casebook published between releases, every file verified as in `open_release`.
+
+    Raises `BadInputError`, also when it is not the casebook that `pin` names.
+    """
+    if not (path / CASEBOOK_MANIFEST).is_file():
+        raise BadInputError(f"{path}: is not a published casebook, it has no {CASEBOOK_MANIFEST}")
+    casebook = _read(path / CASEBOOK_MANIFEST, PublishedCasebook)
+    if casebook.pin != pin:
+        raise BadInputError(f"{path / CASEBOOK_MANIFEST}: is for {casebook.pin!r}, must be for {pin!r}")
+    _check_files(path / CASEBOOK_MANIFEST, casebook.digests, CASEBOOK_DIGESTED, verify=True)
+    return casebook
+
+
+def check_models(folder: ReleaseFolder) -> None:
+    """Raise `BadInputError` unless the two model files are ONNX and fit together: nobody could serve them."""
+    from serving.triton.configs import check_pair, read_signature
+
     try:
-        release = Release.model_validate_json(manifest.read_bytes())
-    except ValidationError as error:
-        raise BadInputError(f"{manifest}: {first_reason(error)}") from error
-    if absent := [name for name in DIGESTED if name not in release.digests]:
-        raise BadInputError(f"{manifest}: digests lack {absent[0]!r}, must name {', '.join(DIGESTED)}")
-    for name in release.digests:
+        check_pair(read_signature(folder.student), read_signature(folder.casebook))
+    except BadInputError as error:
+        raise BadInputError(f"{folder.path}: cannot be served: {error}") from error
+
+
+def _read(manifest: Path, contract: type[R]) -> R:
+    try:
+        return contract.model_validate_json(manifest.read_bytes())
+    except (ValidationError, OSError) as error:
+        raise BadInputError(f"{manifest}: {_reason(error)}") from error
+
+
+def _reason(error: ValidationError | OSError) -> str:
+    return first_reason(error) if isinstance(error, ValidationError) else str(error.strerror)
+
+
+def _check_files(manifest: Path, digests: Mapping[str, str], required: Iterable[str], *, verify: bool) -> None:
+    """Every required file is named, every named file is there, and with `verify` what its digest says."""
+    folder = manifest.parent
+    if absent := [name for name in required if name not in digests]:
+        raise BadInputError(f"{manifest}: digests lack {absent[0]!r}, must name {', '.join(required)}")
+    for name, digest in digests.items():
         if name != Path(name).name:
             raise BadInputError(f"{manifest}: digests name {name!r}, must be a file of the folder")
-        if not (path / name).is_file():
-            raise BadInputError(f"{path / name}: is missing, {MANIFEST} names it")
-        if verify and (found := digest_of(path / name)) != release.digests[name]:
-            raise BadInputError(f"{path / name}: digest is {found}, must be {release.digests[name]}")
-    return ReleaseFolder(path, release)
+        if not (folder / name).is_file():
+            raise BadInputError(f"{folder / name}: is missing, {manifest.name} names it")
+        if verify and (found := digest_of(folder / name)) != digest:
+            raise BadInputError(f"{folder / name}: digest is {found}, must be {digest}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +149,14 @@ class ReleasesRoot:
         """Open a release of this root by its version."""
         return open_release(self.release_path(version), verify=verify)
 
-    def casebook_of(self, pin: Pin) -> Path:
-        """The casebook model of a pin: published on its own, or the release's first one."""
-        published = self.casebook_path(pin.casebook_version) / CASEBOOK
-        return published if published.is_file() else self.release_path(pin.release_version) / CASEBOOK
+    def open_pin(self, pin: Pin) -> tuple[ReleaseFolder, Path]:
+        """The release of a pin and its casebook model, both verified: the release's own, or one published later."""
+        folder = self.open(pin.release_version)
+        if pin == folder.pin:
+            return folder, folder.casebook
+        home = self.casebook_path(pin.casebook_version)
+        open_casebook(home, pin)
+        return folder, home / CASEBOOK
 
     def student_of(self, pin: Pin) -> Path:
         return self.release_path(pin.release_version) / STUDENT
@@ -112,5 +167,5 @@ class ReleasesRoot:
             return ReleasePointer.model_validate_json(self.pointer_path.read_bytes())
         except FileNotFoundError:
             raise BadInputError(f"{self.pointer_path}: is missing, promote a release first") from None
-        except ValidationError as error:
-            raise BadInputError(f"{self.pointer_path}: {first_reason(error)}") from error
+        except (ValidationError, OSError) as error:
+            raise BadInputError(f"{self.pointer_path}: {_reason(error)}") from error

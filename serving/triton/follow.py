@@ -126,10 +126,7 @@ class PointerFollower:
 
     def _serve(self, pin: Pin) -> None:
         try:
-            folder = self.root.open(pin.release_version)
-            casebook = self.root.casebook_of(pin)
-            if pin.casebook_version != folder.release.casebook_version and casebook == folder.casebook:
-                raise BadInputError(f"{self.root.casebook_path(pin.casebook_version)}: has no casebook.onnx")
+            folder, casebook = self.root.open_pin(pin)
             self.repository.publish(pin, folder.student, casebook, folder.release.inputs)
             for name in model_names(pin):
                 if name not in self._loaded:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from contracts.errors import BadInputError, first_reason
 from contracts.kuaimod import read_kuaimod
-from contracts.releases import CategoryThresholds, Thresholds
+from contracts.releases import CategoryThresholds, InputShape, Thresholds
 from contracts.taxonomy import CATEGORIES, POSITIVE_INDEX, VIOLATIVE, VIOLATIVE_GROUPS, Category, Group
 from contracts.topics import EVENTS, TOPICS
 from contracts.verdicts import Decision, Verdict
@@ -144,6 +144,14 @@ def test_thresholds_hold_in_order_of_strictness_or_are_refused(lines: list[float
 def test_thresholds_must_name_each_violative_category() -> None:
     with pytest.raises(ValidationError, match="by_category lacks illegal_activity, political_misconduct"):
         Thresholds(toxicity=0.5, by_category={})
+
+
+def test_an_input_shape_fits_a_workers_memory() -> None:
+    InputShape(n_frames=32, frame_px=256, text_buckets=65_536, max_ngrams=4_096)
+    with pytest.raises(ValidationError, match="n_frames == 64 of frame_px == 1024 are 201326592 bytes a video"):
+        InputShape(n_frames=64, frame_px=1_024, text_buckets=65_536, max_ngrams=4_096)
+    with pytest.raises(ValidationError, match="text_buckets"):  # three ranges of them are int32
+        InputShape(n_frames=9, frame_px=64, text_buckets=10**9, max_ngrams=4_096)
 
 
 def test_feedback_cannot_have_more_reports_than_impressions() -> None:

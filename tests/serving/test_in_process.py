@@ -66,7 +66,7 @@ def test_a_pin_without_files_is_bad_input_and_not_ready(tmp_path: Path) -> None:
     absent = Pin(release_version=9, casebook_version=9)
     for scorer in (InProcessScorer(tmp_path), InProcessScorer({})):
         assert not asyncio.run(scorer.ready(absent))
-        with pytest.raises(BadInputError, match="release_version=9"):
+        with pytest.raises(BadInputError, match=r"releases/9: is not a release|release_version=9"):
             scored(scorer, random_inputs(1), absent)
     assert asyncio.run(InProcessScorer(tmp_path).ready(pin))
 
@@ -77,16 +77,58 @@ def test_a_broken_model_file_and_refused_tensors_are_bad_input(tmp_path: Path) -
     ids_out_of_range.ngram_ids[0, 0] = 1_000_000
     with pytest.raises(BadInputError, match="the model refuses the batch"):
         scored(InProcessScorer(tmp_path), ids_out_of_range, pin)
-    ReleasesRoot(tmp_path).student_of(pin).write_bytes(b"not a model")
+    student, casebook = (ReleasesRoot(tmp_path).release_path(1) / name for name in ("student.onnx", "casebook.onnx"))
+    with pytest.raises(BadInputError, match=r"casebook\.onnx: inputs are \['classifier', 'embedding'\], must be"):
+        scored(InProcessScorer({pin: (casebook, student)}), random_inputs(1), pin)
+    student.write_bytes(b"not a model")
     with pytest.raises(BadInputError, match="does not load"):
-        scored(InProcessScorer(tmp_path), random_inputs(1), pin)
+        scored(InProcessScorer({pin: (student, casebook)}), random_inputs(1), pin)
 
 
-def test_files_are_verified_before_they_are_loaded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["releases/1/student.onnx", "casebooks/5/casebook.onnx"])
+def test_files_are_verified_before_they_are_loaded(tmp_path: Path, name: str) -> None:
+    write_release(tmp_path, 1, random_casebook(10))
+    publish_casebook(tmp_path, 5, random_casebook(10))
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b"\0")
+    with pytest.raises(BadInputError, match=rf"{name}: digest is sha256:"):
+        scored(InProcessScorer(tmp_path), random_inputs(1), Pin(release_version=1, casebook_version=5))
+
+
+def test_a_casebook_is_refused_to_a_release_whose_student_did_not_embed_it(tmp_path: Path) -> None:
+    write_release(tmp_path, 2, random_casebook(10))
+    publish_casebook(tmp_path, 5, random_casebook(10))
+    with pytest.raises(BadInputError, match=r"casebook\.json: is for Pin\(release_version=1, casebook_version=5\)"):
+        scored(InProcessScorer(tmp_path), random_inputs(1), Pin(release_version=2, casebook_version=5))
+
+
+def test_a_pin_is_ready_when_its_models_are_loaded_and_a_broken_one_is_tried_again_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     pin = write_release(tmp_path, 1, random_casebook(10))
+    student = ReleasesRoot(tmp_path).student_of(pin)
+    whole, now = student.read_bytes(), [100.0]
+    student.write_bytes(whole[:-1])
+    scorer = InProcessScorer(tmp_path, clock=lambda: now[0])
 
-    def refuse(pin: Pin, paths: tuple[Path, Path]) -> None:
-        raise BadInputError(f"{paths[0].name}: digest differs")
+    async def asked() -> list[bool]:
+        answers = [await scorer.ready(pin)]
+        student.write_bytes(whole)
+        for now[0] in (104.9, 105.0):
+            answers.append(await scorer.ready(pin))
+        await scorer.close()
+        return answers
 
-    with pytest.raises(BadInputError, match=r"student.onnx: digest differs"):
-        scored(InProcessScorer(tmp_path, verify=refuse), random_inputs(1), pin)
+    assert asyncio.run(asked()) == [False, False, True]
+    assert sum("digest" in record.message for record in caplog.records) == 1
+
+
+def test_only_the_pins_in_use_stay_loaded(tmp_path: Path) -> None:
+    write_release(tmp_path, 1, random_casebook(10))
+    pins = [Pin(release_version=1, casebook_version=version) for version in range(1, 7)]
+    scorer = InProcessScorer(tmp_path)
+    for pin in pins:
+        if pin.casebook_version > 1:
+            publish_casebook(tmp_path, pin.casebook_version, random_casebook(10))
+        scorer.score_now(random_inputs(1), pin)
+    assert list(scorer._loaded) == pins[-4:]
+    asyncio.run(scorer.close())

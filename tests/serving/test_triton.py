@@ -258,7 +258,7 @@ def test_no_server_at_all_is_a_dependency_that_is_away() -> None:
 def test_triton_reads_the_cluster_configuration_up_to_the_backend_it_lacks(served: Served, tmp_path: Path) -> None:
     options = ServingOptions(Backend.ONNXRUNTIME, instances=2)
     root = ReleasesRoot(served.root)
-    ModelRepository(tmp_path, options).publish(FIRST, root.student_of(FIRST), root.casebook_of(FIRST), SHAPE)
+    ModelRepository(tmp_path, options).publish(FIRST, root.student_of(FIRST), root.open_pin(FIRST)[1], SHAPE)
     shutil.copytree(tmp_path / "student_r1", served.triton.server.repository / "student_r1_cluster")
     config = served.triton.server.repository / "student_r1_cluster" / "config.pbtxt"
     config.write_text(config.read_text().replace("student_r1", "student_r1_cluster"))

@@ -127,7 +127,18 @@ def test_a_model_that_triton_refuses_is_taken_out_and_tried_again_later(followed
 def test_a_casebook_version_that_was_not_published_is_reported(followed: Followed) -> None:
     point_to(followed.root, Pin(release_version=1, casebook_version=9))
     assert followed.step() == set()
-    assert "casebooks/9: has no casebook.onnx" in next(iter(followed.follower.broken.values()))
+    assert "casebooks/9: is not a published casebook" in next(iter(followed.follower.broken.values()))
+
+
+def test_a_casebook_that_is_not_what_was_published_is_reported_and_the_old_one_goes_on(followed: Followed) -> None:
+    point_to(followed.root, FIRST)
+    followed.step()
+    model = ReleasesRoot(followed.root).casebook_path(2) / "casebook.onnx"
+    model.write_bytes(model.read_bytes()[:-1])
+    point_to(followed.root, LATER)
+    assert followed.step() == {FIRST}
+    assert "casebooks/2/casebook.onnx: digest is sha256:" in followed.follower.broken[LATER]
+    assert set(followed.control.loaded) == set(model_names(FIRST))
 
 
 def test_a_pointer_that_breaks_its_contract_leaves_things_as_they_are(followed: Followed) -> None:

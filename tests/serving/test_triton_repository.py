@@ -181,7 +181,7 @@ def test_a_casebook_in_two_files_is_published_with_both(
 
 def test_a_release_folder_can_be_read_as_it_was_written(tmp_path: Path) -> None:
     pin = write_release(tmp_path, 1, random_casebook(5))
-    outputs = read_signature(ReleasesRoot(tmp_path).casebook_of(pin)).outputs
+    outputs = read_signature(ReleasesRoot(tmp_path).open_pin(pin)[1]).outputs
     assert [(name, dims) for name, _, dims in outputs] == [
         ("probabilities", (16,)),
         ("cited_ids", (5, -1)),
