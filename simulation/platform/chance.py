@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     CANDIDATES = 6
     WATCH = 7
     RULING = 8
+    NAME = 9
 
 
 def keys(seed: int, purpose: Purpose, *numbers: npt.ArrayLike) -> Keys:

@@ -1,82 +1,36 @@
-"""Viewers and videos in, their days out, one by one: who comes, what they are shown, what they do, how they feel.
+"""A population in, its days out, one by one: who comes, what they are shown, what they do, how they feel.
 
-    who_comes -> fill_pages (ranker, arm) -> watch -> Day
-                      ^                        |
-                 feedback of reports, satisfaction of viewers, for tomorrow
+    open_sessions -> fill_pages (ranker, arm) -> watch -> Day
+         ^                                         |
+    satisfaction of viewers, features and removals of videos, for tomorrow
 
 `live` makes one world. Called again with another assigner it makes another world of the same viewers, videos and
 chances: everyone in control, everyone in treatment, and the experiment between them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from datetime import date
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from contracts.errors import BadInputError
-from contracts.viewers import Surface
-from simulation.platform import chance
-from simulation.platform.chance import Purpose
 from simulation.platform.feedback import Docket
-from simulation.platform.feeds import OUTSIDE, Page, Ranker, Sessions, Shelved, fill_pages
+from simulation.platform.population import Assigner, Population
+from simulation.platform.sessions.feeds import Page, Ranker, Shelved, fill_pages
+from simulation.platform.sessions.opening import OUTSIDE, Sessions, open_sessions, session_chances
+from simulation.platform.sessions.watching import Watched, watch
 from simulation.platform.settings import LONGEST_S, QUARTER_S, PlatformSettings
-from simulation.platform.videos import Scorer, Videos, binormal, draw_videos, lay_shelf
-from simulation.platform.viewers import (
-    Experience,
-    Standing,
-    Viewers,
-    draw_viewers,
-    live_through,
-    sessions_of,
-    who_comes,
-)
-from simulation.platform.watching import Watched, watch
+from simulation.platform.videos import lay_shelf
+from simulation.platform.viewers import Experience, Standing, live_through
 
-Assigner = Callable[[Sequence[str]], npt.NDArray[np.int8]]
-"""User ids in, the place of each user's variant out; -1 for who is in no experiment."""
-
-SURFACES: tuple[Surface, ...] = tuple(Surface)
-NO_TARGET = -1
 TOXIC_FROM = 0.5
 """A served toxicity from which the platform counts an impression as toxic."""
 SKIPPED_BELOW = 0.2
 """A share watched below which an impression counts as skipped."""
 _AT_ONCE = 2_048
 """So many sessions are lived together that their candidates stay in the processor's cache."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How many viewers live how many days from which date; from day `starts_on` (0 first) arms are in force.
-
-    surfaces: where the arms take effect. release_version: of the release whose scores are served.
-    """
-
-    viewers: int
-    days: int
-    seed: int
-    begins: date = date(2026, 3, 2)
-    starts_on: int = 14
-    surfaces: tuple[Surface, ...] = SURFACES
-    release_version: int = 1
-
-    def __post_init__(self) -> None:
-        for name, value, low, high in (
-            ("viewers", self.viewers, 1, 50_000_000),
-            ("days", self.days, 1, 3_650),
-            ("seed", self.seed, 0, 2**63 - 1),
-            ("starts_on", self.starts_on, 0, self.days),
-            ("release_version", self.release_version, 1, 2**31 - 1),
-        ):
-            if not low <= value <= high:
-                raise BadInputError(f"{name} == {value}, must be in [{low}, {high}] (Plan)")
-
-    @property
-    def user_ids(self) -> list[str]:
-        return [f"u{self.seed}-{number}" for number in range(self.viewers)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,32 +63,6 @@ class Day:
         return self.viewer_S[self.session_I]
 
 
-@dataclass(frozen=True, slots=True)
-class Population:
-    """Who and what there is: the same in every world."""
-
-    plan: Plan
-    settings: PlatformSettings
-    viewers: Viewers
-    videos: Videos
-
-
-def draw_population(plan: Plan, settings: PlatformSettings, *, scorer: Scorer | None = None) -> Population:
-    """Draw viewers and videos; `scorer` replaces the model of the settings, by real scores for instance."""
-    score = scorer or binormal(settings.model, settings.videos.prevalence)
-    return Population(
-        plan,
-        settings,
-        draw_viewers(settings, n=plan.viewers, days=plan.days, seed=plan.seed),
-        draw_videos(settings, viewers=plan.viewers, days=plan.days, seed=plan.seed, scorer=score),
-    )
-
-
-def everyone(arm: int) -> Assigner:
-    """The assigner of a world in which all users have one arm."""
-    return lambda user_ids: np.full(len(user_ids), arm, np.int8)
-
-
 def live(population: Population, ranker: Ranker, assigner: Assigner) -> Iterator[Day]:
     """Yield the days of one world in order."""
     plan, settings = population.plan, population.settings
@@ -148,7 +76,7 @@ def live(population: Population, ranker: Ranker, assigner: Assigner) -> Iterator
             docket.features(population.videos, settings.feedback),
             docket.removed_M.copy(),
         )
-        sessions = _open_sessions(population, standing, docket, arm_N, day)
+        sessions = open_sessions(population, standing, docket, arm_N, day)
         known = standing.known_tolerance
         parts = [
             _live_some(population, sessions.part(slice(first, first + _AT_ONCE)), known, shelved, ranker, day)
@@ -158,47 +86,6 @@ def live(population: Population, ranker: Ranker, assigner: Assigner) -> Iterator
         yield today
         docket.close_day(today.video_I[today.reported_I], population.videos, settings.feedback, day=day, seed=plan.seed)
         _remember(standing, today, parts, population)
-
-
-def _open_sessions(
-    population: Population, standing: Standing, docket: Docket, arm_N: npt.NDArray[np.int8], day: int
-) -> Sessions:
-    plan, settings = population.plan, population.settings
-    present = who_comes(population.viewers, standing, settings, day=day, seed=plan.seed)
-    how_often = sessions_of(present, settings, day=day, seed=plan.seed)
-    viewer = np.repeat(present, how_often)
-    slot = np.arange(len(viewer)) - np.repeat(np.cumsum(how_often) - how_often, how_often)
-    u_surface, _ = _session_chances(plan.seed, day, viewer, slot)
-    surface = np.searchsorted(np.cumsum(settings.surfaces)[:-1], u_surface, side="right").astype(np.int8)
-    affected = np.isin(surface, [SURFACES.index(one) for one in plan.surfaces]) & (day >= plan.starts_on)
-    arm = np.where(affected, arm_N[viewer], OUTSIDE).astype(np.int8)
-    target = _targets(population, docket, day)[population.viewers.brigade_N[viewer]]
-    return Sessions(viewer, slot, surface, arm, np.where(slot == 0, target, -1).astype(np.int32))
-
-
-def _targets(population: Population, docket: Docket, day: int) -> npt.NDArray[np.int32]:
-    """The video that each brigade strikes today, -1 for none; the last entry is for who is in no brigade."""
-    settings, videos, seed = population.settings, population.videos, population.plan.seed
-    bad = settings.bad_faith
-    targets = np.full(bad.brigades + 1, NO_TARGET, np.int32)
-    live_days = settings.videos.life_days
-    for brigade in range(bad.brigades):
-        if (day + brigade * bad.brigade_every_days // bad.brigades) % bad.brigade_every_days:
-            continue
-        there = (videos.uploaded_on_M <= day) & (videos.uploaded_on_M > day - live_days) & ~videos.violative
-        weight = np.where(there, videos.popularity_M, 0.0)
-        rng = np.random.default_rng([seed, 4, day, brigade])
-        target = int(np.searchsorted(np.cumsum(weight), rng.random() * weight.sum(), side="right"))
-        targets[brigade] = NO_TARGET if docket.removed_M[target] else target
-    return targets
-
-
-def _session_chances(
-    seed: int, day: int, viewer_S: npt.NDArray[np.int64], slot_S: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Two uniforms of each session: for its surface, for its start."""
-    drawn = chance.fan(chance.keys(seed, Purpose.SESSION, day, viewer_S, slot_S), 2)
-    return chance.uniforms(drawn[:, 0]), chance.uniforms(drawn[:, 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +134,7 @@ def _columns(
 ) -> Day:
     """One row per session and one per impression seen, with the times of both."""
     longest_s = settings.page * (LONGEST_S + settings.watching.swipe_s)
-    _, u_start = _session_chances(seed, day, some.viewer_S, some.slot_S)
+    _, u_start = session_chances(seed, day, some.viewer_S, some.slot_S)
     started = ((some.slot_S * QUARTER_S + u_start * (QUARTER_S - longest_s)) * 1000).astype(np.int64)
     seen = watched.seen_S_K
     took = np.where(seen, watched.watch_ms_S_K + np.int64(1000 * settings.watching.swipe_s), 0)

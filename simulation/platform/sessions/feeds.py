@@ -12,12 +12,10 @@ import numpy.typing as npt
 from contracts.errors import BadInputError
 from simulation.platform import chance
 from simulation.platform.chance import Purpose
+from simulation.platform.sessions.opening import Sessions
 from simulation.platform.settings import PlatformSettings
 from simulation.platform.videos import Shelf, Videos
 from simulation.platform.viewers import Viewers
-
-OUTSIDE = -1
-"""The arm of a session that no experiment touches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +37,6 @@ class Ranker(Protocol):
     """Scores of the candidates, [S, C]: higher is shown first, -inf is not shown, NaN is refused."""
 
     def __call__(self, feed: Feed, /) -> npt.NDArray[np.floating]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Sessions:
-    """S sessions of one day: who, which of the day's (0 first), where, under which arm, and what chance they have.
-
-    target_S: int32, the video that a member of a brigade opens with on the day of a strike, else -1.
-    """
-
-    viewer_S: npt.NDArray[np.int64]
-    slot_S: npt.NDArray[np.int64]
-    surface_S: npt.NDArray[np.int8]
-    arm_S: npt.NDArray[np.int8]
-    target_S: npt.NDArray[np.int32]
-
-    def __len__(self) -> int:
-        return len(self.viewer_S)
-
-    def part(self, rows: slice) -> "Sessions":
-        return Sessions(
-            self.viewer_S[rows], self.slot_S[rows], self.surface_S[rows], self.arm_S[rows], self.target_S[rows]
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from simulation.platform import chance
 from simulation.platform.chance import Purpose
-from simulation.platform.feeds import Page, Sessions
+from simulation.platform.sessions.feeds import Page
+from simulation.platform.sessions.opening import Sessions
 from simulation.platform.settings import PlatformSettings, WatchingSettings
 from simulation.platform.videos import Videos
 from simulation.platform.viewers import Viewers

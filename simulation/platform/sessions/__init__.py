@@ -1,0 +1,1 @@
+"""One day's sessions: opened, filled by a ranker, watched."""
