@@ -116,7 +116,7 @@ def analyse(
         sequences=looks,
         power=power,
         verdicts=verdicts,
-        caveats=_caveats(asked, population, estimates),
+        caveats=_caveats(asked, population, estimates, now.outdated),
     )
 
 
@@ -245,7 +245,9 @@ def _verdict(
     return judge_arm(asked.experiment, sequence, planned, [g for g in guardrails if g.variant == arm])
 
 
-def _caveats(asked: _Asked, population: Population, estimates: Sequence[Estimate]) -> tuple[str, ...]:
+def _caveats(
+    asked: _Asked, population: Population, estimates: Sequence[Estimate], outdated: Sequence[date]
+) -> tuple[str, ...]:
     """Sentences that limit what may be concluded, the most important first."""
     experiment, days = asked.experiment, (population.through - asked.experiment.starts_on).days + 1
     found = [SHARED]
@@ -266,6 +268,9 @@ def _caveats(asked: _Asked, population: Population, estimates: Sequence[Estimate
             f"{population.several_variants} users ({population.several_variants_share:.2%}) saw several variants and "
             "were left out."
         )
+    if outdated:
+        days_named = ", ".join(map(str, outdated))
+        found.append(f"Rows came in since these days were summed up, and are not in here: {days_named}.")
     if days <= FOLLOWED_DAYS and any(metric.name is MetricName.RETENTION for metric in asked.metrics):
         found.append(f"Retention is known from day {FOLLOWED_DAYS + 1} on.")
     return tuple(found)

@@ -1,19 +1,23 @@
-"""`precedent ab`: who is in which arm of a declared experiment."""
+"""`precedent ab`: who is in which arm of a declared experiment, what it did, and how many users that takes."""
 
 import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import click
 from pydantic import TypeAdapter, ValidationError
 
 from contracts.errors import BadInputError
 from contracts.records import Id
+
+if TYPE_CHECKING:
+    from ab_tests.results import Analysis
 
 DECLARED = Path("deploy/experiments.toml")
 _AT_ONCE = 100_000
@@ -84,6 +88,107 @@ def assign(experiment: str, users: Path, declared: Path) -> None:
             progress.advance(bar, sum(map(len, some)) + len(some))
     told = [f"{variant.name} {counts[place]:,}" for place, variant in enumerate(chosen.variants)]
     click.echo(f"{experiment}: {', '.join(told)}, outside {counts[-1]:,}", err=True)
+
+
+through_option = click.option(
+    "--through",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Last day that counts (default: the experiment's last day, or yesterday when it still runs).",
+)
+
+
+@ab.command()
+@click.argument("experiment")
+@through_option
+@click.option(
+    "--correction",
+    type=click.Choice(["fdr", "fwer"]),
+    default="fdr",
+    show_default=True,
+    help="Adjust p-values by Benjamini-Hochberg (fdr) or by Holm (fwer).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
+@experiments_option
+def analyse(
+    experiment: str, through: datetime | None, correction: Literal["fdr", "fwer"], as_json: bool, declared: Path
+) -> None:
+    """Say whether users of EXPERIMENT were better off, from the warehouse of PRECEDENT_WAREHOUSE.
+
+    The verdict may be asked for on every day: its bands allow for that. Nothing is said of data that fail a check
+    (sample ratio, empty arms, users in several arms): one line says why, and the exit code is 1.
+
+    \b
+    Example:
+      precedent ab analyse toxicity-ranking --through 2026-11-15
+    """
+    analysis = _analyse(experiment, declared, through, correction)
+    if as_json:
+        import orjson
+
+        options = orjson.OPT_INDENT_2
+        click.echo(orjson.dumps(analysis, default=lambda record: record.model_dump(mode="json"), option=options))
+        return
+    from ab_tests.verdict import lines_of
+
+    for line in lines_of(analysis):
+        click.echo(line)
+
+
+@ab.command()
+@click.argument("experiment")
+@through_option
+@click.option("--effect", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Relative effect to find.")
+@experiments_option
+def power(experiment: str, through: datetime | None, effect: float | None, declared: Path) -> None:
+    """Say what EXPERIMENT's users so far can show, and how many more days a smaller effect takes.
+
+    The effect is the experiment's smallest_effect unless --effect gives another. Variance and growth are those
+    observed in the warehouse of PRECEDENT_WAREHOUSE.
+
+    \b
+    Example:
+      precedent ab power toxicity-ranking --effect 0.02
+    """
+    from ab_tests.verdict import power_lines
+
+    for line in power_lines(_analyse(experiment, declared, through, "fdr", effect=effect)):
+        click.echo(line)
+
+
+def _analyse(
+    name: str,
+    declared: Path,
+    through: datetime | None,
+    correction: Literal["fdr", "fwer"],
+    *,
+    effect: float | None = None,
+) -> "Analysis":
+    """Analyse a declared experiment on the warehouse, with a bar for the tables that are built."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ab_tests.analysis import analyse as analyse_experiment
+    from ab_tests.analysis import metrics_of, reads_of
+    from ab_tests.experiments import find, read_experiments
+    from ab_tests.population import reader, warehouse_tables
+    from warehouse.address import parse_address
+
+    chosen = find(read_experiments(declared), name, place=str(declared))
+    if effect is not None:
+        chosen = chosen.model_copy(update={"smallest_effect": effect})
+    if not (url := os.environ.get("PRECEDENT_WAREHOUSE")):
+        raise BadInputError("PRECEDENT_WAREHOUSE is not set, must be http://user:password@host:port/database")
+    day = through.date() if through else min(chosen.ends_on, datetime.now(UTC).date() - timedelta(days=1))
+    tables = warehouse_tables(parse_address(url), chosen)
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
+        bar = progress.add_task("reading", total=reads_of(chosen, day))
+        return analyse_experiment(
+            chosen,
+            reader(tables, metrics_of(chosen)),
+            through=day,
+            correction=correction,
+            tick=lambda: progress.advance(bar),
+        )
 
 
 def _open(path: Path) -> BinaryIO:

@@ -5,11 +5,11 @@ activity), and cells add up to arms. A population that is empty, mixed up or lop
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ab_tests.inference.sample_ratio import BALANCED, check_sample_ratio
 from ab_tests.metrics import FOLLOWED_WEEK, RETAINED_WEEK, Metric
@@ -17,6 +17,8 @@ from ab_tests.results import ArmCount, Population, SampleRatio
 from contracts.errors import CheckFailedError
 from contracts.experiments import Experiment
 from contracts.viewers import Surface
+from warehouse.address import WarehouseAddress, asking, connect
+from warehouse.experiments import build_users, exposure_counts
 
 if TYPE_CHECKING:
     from tea_tasting.aggr import Aggregates
@@ -33,11 +35,15 @@ Table = Any
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Aggregates by (variant, activity) of users who saw one variant, and how many saw several."""
+    """Aggregates by (variant, activity) of users who saw one variant, and how many saw several.
+
+    `outdated` are days that got rows since they were last summed up: late rows, not in here.
+    """
 
     through: date
     cells: "dict[tuple[str, str], Aggregates]"
     several_variants: int
+    outdated: tuple[date, ...] = ()
 
     def users(self, variant: str, activity: str | None = None) -> int:
         return sum(cell.count() for cell in self._cells(variant, activity))
@@ -115,7 +121,14 @@ def _without_nan(cell: "Aggregates") -> "Aggregates":
     return Aggregates(1, cell.mean_, dict.fromkeys(cell.var_, 0.0), dict.fromkeys(cell.cov_, 0.0))
 
 
-OpenTable = Callable[[date, Surface | None], Table]
+class Opened(NamedTuple):
+    """A per-user table, and the days of it that got rows since they were last summed up."""
+
+    table: Table
+    outdated: tuple[date, ...] = ()
+
+
+OpenTable = Callable[[date, Surface | None], Opened]
 """Opens the per-user table of everybody exposed up to a day, of one surface or of all."""
 
 
@@ -124,9 +137,42 @@ def reader(open_table: OpenTable, metrics: Sequence[Metric]) -> ReadMoments:
 
     def read(*, through: date, surface: Surface | None = None) -> Moments:
         kept = [metric for metric in metrics if surface is None or metric.by_surface]
-        return read_moments(open_table(through, surface), kept, through=through)
+        opened = open_table(through, surface)
+        return replace(read_moments(opened.table, kept, through=through), outdated=opened.outdated)
 
     return read
+
+
+def warehouse_tables(address: WarehouseAddress, experiment: Experiment) -> OpenTable:
+    """Builds each table in the warehouse when it is opened, and reads it through Ibis.
+
+    Raises `CheckFailedError` at once when users were exposed to a variant that the experiment does not have, and
+    `DependencyError` when the warehouse does not answer.
+    """
+    import ibis
+
+    client = connect(address)
+    counts = exposure_counts(client, experiment)
+    if counts.unknown:
+        seen = ", ".join(f"{unknown.variant} ({unknown.users} users)" for unknown in counts.unknown)
+        raise CheckFailedError(f"{experiment.experiment_id}: users saw {seen}, which is no variant of it; no verdict")
+    with asking(str(address)):
+        tables = ibis.clickhouse.connect(
+            host=address.host,
+            port=address.port,
+            user=address.user,
+            password=address.password,
+            database=address.database,
+            secure=address.secure,
+        )
+
+    def open_table(through: date, surface: Surface | None) -> Opened:
+        built = build_users(client, experiment, through=through, surface=surface)
+        with asking(f"{built.table} of {experiment.experiment_id}"):
+            rows = tables.table(built.table)
+            return Opened(rows.filter([rows[column] == value for column, value in built.where.items()]), built.outdated)
+
+    return open_table
 
 
 def population_of(experiment: Experiment, moments: Moments, *, cuped: bool) -> Population:

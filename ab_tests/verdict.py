@@ -7,10 +7,12 @@ The band holds on every day at once, so the sentence may be read on any day with
     neither                                not enough users to see it, and how many more days
 """
 
+from collections.abc import Iterator
 from collections.abc import Sequence as Ordered
 
 from ab_tests.metrics import METRICS
 from ab_tests.results import (
+    Analysis,
     ArmVerdict,
     Direction,
     GuardrailResult,
@@ -103,3 +105,40 @@ def _guarded(guardrails: Ordered[GuardrailResult]) -> str:
 
 def _named(guardrail: GuardrailResult) -> str:
     return f"{METRICS[guardrail.metric].title.lower()} within {share(guardrail.margin)}"
+
+
+def lines_of(analysis: Analysis) -> Iterator[str]:
+    """An analysis for a terminal: verdicts first, then every metric, guardrails, power, and what limits them."""
+    experiment, population = analysis.experiment, analysis.population
+    yield f"{experiment.experiment_id}, {population.since} to {population.through}, {population.users:,} users"
+    yield from (f"  {verdict.sentence}" for verdict in analysis.verdicts)
+    sizes = ", ".join(f"{arm.variant} {arm.users:,} of {share(arm.share)}" for arm in population.arms)
+    yield f"\nsample ratio: p = {analysis.sample_ratio.p_value:.3g} ({sizes})"
+    header = f"{'metric':22} {'arm':18} {'control':>11} {'treatment':>11} {'effect':>8}  {'interval':>18}"
+    yield f"\n{header} {'p':>7} {'adj. p':>7} CUPED"
+    for one in analysis.estimates:
+        cuped = f"-{share(one.narrowing)}" if one.cuped else "off"
+        yield (
+            f"{one.metric:22} {one.variant:18} {one.control:>11.5g} {one.treatment:>11.5g} {percent(one.relative):>8}  "
+            f"{interval(one.relative_interval):>18} {one.p_value:>7.3g} {one.adjusted_p:>7.3g} {cuped}"
+        )
+    yield from (f"{gap.metric:22} {gap.variant:18} not measured: {gap.reason}" for gap in analysis.unmeasured)
+    for guardrail in analysis.guardrails:
+        bound = f"bound {percent(guardrail.bound)}"
+        yield f"guardrail {_named(guardrail)} for {guardrail.variant}: {guardrail.state.value} ({bound})"
+    yield from power_lines(analysis)
+    yield ""
+    yield from (f"note: {caveat}" for caveat in analysis.caveats)
+
+
+def power_lines(analysis: Analysis) -> Iterator[str]:
+    """What the users so far can show of every metric, and how long the rest takes."""
+    effect = share(analysis.experiment.smallest_effect)
+    header = f"{'power':22} {'arm':18} {'to find ' + effect:>14} {'detectable':>10} {'users':>10}"
+    yield f"\n{header} {'needed':>12} {'more days':>10}"
+    for panel in analysis.power:
+        days = "over a year" if panel.more_days is None else str(panel.more_days)
+        yield (
+            f"{panel.metric:22} {panel.variant:18} {panel.power:>14.0%} {share(panel.detectable):>10} "
+            f"{panel.users:>10,} {panel.users_needed:>12,} {days:>10}"
+        )

@@ -16,7 +16,7 @@ Vector = npt.NDArray[np.float64]
 
 _FARTHEST = 8.0
 """A z-value that chance passes once in 10^15 looks; earlier looks may spend less than that."""
-_GRID = 257
+_GRID = 129
 
 
 def spent(fraction: float, alpha: float) -> float:
@@ -59,20 +59,15 @@ def _boundary(time: list[float], spend: list[float]) -> tuple[float, ...]:
 
 
 def _critical(points: Vector, mass: Vector, step: float, now: float, share: float) -> float:
-    """Bisect the z-value beyond which a motion that stands at `points` with `mass` is with probability `share`."""
+    """The z-value beyond which a motion that stands at `points` with `mass` is with probability `share`."""
+    from scipy.optimize import brentq
     from scipy.special import ndtr
 
-    def beyond(z: float) -> float:
+    def too_often(z: float) -> float:
         edge = z * now**0.5
-        return float(mass @ (ndtr((points - edge) / step**0.5) + ndtr((-points - edge) / step**0.5)))
+        return float(mass @ (ndtr((points - edge) / step**0.5) + ndtr((-points - edge) / step**0.5))) - share
 
-    low, high = 0.0, _FARTHEST
-    if beyond(high) >= share:
-        return high
-    for _ in range(40):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if beyond(middle) > share else (low, middle)
-    return high
+    return _FARTHEST if too_often(_FARTHEST) >= 0.0 else float(brentq(too_often, 0.0, _FARTHEST, xtol=1e-9))
 
 
 def _advanced(points: Vector, mass: Vector, step: float, edge: float) -> tuple[Vector, Vector]:
