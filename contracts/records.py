@@ -1,5 +1,6 @@
 """What every contract shares: frozen pydantic records, closed to unknown fields, with aware times and whole counts."""
 
+import re
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -25,3 +26,8 @@ class Event(Record):
     """A record that travels on a topic; `event_id` makes every sink idempotent."""
 
     event_id: Id
+
+
+def is_id(text: str) -> bool:
+    """Whether a text could be an `Id` of any record."""
+    return re.fullmatch(_ID_PATTERN, text) is not None

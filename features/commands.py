@@ -38,9 +38,12 @@ def lookup(video_ids: tuple[str, ...]) -> None:
     Example:
       precedent features lookup video-1 video-2
     """
+    from contracts.records import is_id
     from features.lookup import lookup as look_up
     from features.store import open_store
 
+    if strangers := [video_id for video_id in video_ids if not is_id(video_id)]:
+        raise BadInputError(f"VIDEO_ID == {strangers[0]!r}, must be 1 to 128 of letters, digits and _ . : -")
     found = look_up(open_store(FeaturesConfig.from_environment(os.environ)), video_ids, datetime.now(UTC))
     for line in found.to_dicts():
         click.echo(json.dumps(line))
@@ -62,7 +65,9 @@ def apply() -> None:
 
 
 @features.command()
-@click.option("--port", default=0, show_default=True, help="Loopback port; 0 chooses a free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="Loopback port; 0 chooses a free one."
+)
 def writer(port: int) -> None:
     """Own the SQLite file: the one process through which all workers write. Runs until interrupted.
 

@@ -34,7 +34,11 @@ class FeaturesConfig:
             raise BadInputError(msg)
         if scheme == "sqlite":
             _ = self.sqlite_path
-        if urlsplit(self.offline).scheme not in {"parquet", "http", "https"}:
+        else:
+            _check_server(self.online, f"online store == {self.shown_online!r}")
+        if urlsplit(self.offline).scheme in {"http", "https"}:
+            _check_server(self.offline, "offline store")
+        elif urlsplit(self.offline).scheme != "parquet":
             msg = f"offline store == {self.offline!r}, must be parquet:///FOLDER or http://USER:PASSWORD@HOST:PORT/DB"
             raise BadInputError(msg)
 
@@ -80,6 +84,17 @@ class FeaturesConfig:
         if self.redis_url is not None:
             return Path(".state/features/registry.db").absolute()
         return self.sqlite_path.with_name(self.sqlite_path.name + ".registry")
+
+
+def _check_server(address: str, what: str) -> None:
+    """Raise `BadInputError` unless a URL names a host, and a port that is one where it names any."""
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise BadInputError(f"{what}: {error}") from None
+    if not host:
+        raise BadInputError(f"{what}: must name a host")
 
 
 def _path(address: str, what: str) -> Path:

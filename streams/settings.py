@@ -1,12 +1,22 @@
 """The environment in, one frozen settings model out; every address has the prefix PRECEDENT_."""
 
+import re
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.errors import BadInputError, first_reason
+
+_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,/\[\]]+):[0-9]{1,5}")
+
+
+def _host_ports(servers: str) -> str:
+    if broken := [server for server in servers.split(",") if not _HOST_PORT.fullmatch(server)]:
+        msg = f"{broken[0]!r} must be HOST:PORT"
+        raise ValueError(msg)
+    return servers
 
 
 class StreamSettings(BaseSettings):
@@ -19,8 +29,8 @@ class StreamSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PRECEDENT_", frozen=True, extra="ignore")
 
-    broker: str = "127.0.0.1:9092"
-    triton: str = "127.0.0.1:8001"
+    broker: Annotated[str, AfterValidator(_host_ports)] = "127.0.0.1:9092"
+    triton: Annotated[str, AfterValidator(_host_ports)] = "127.0.0.1:8001"
     warehouse: str = ""
     releases: Path = Path(".state/releases")
     media_roots: str = ""
@@ -32,7 +42,8 @@ class StreamSettings(BaseSettings):
         try:
             return cls() if releases is None else cls(releases=releases)
         except ValidationError as error:
-            raise BadInputError(f"PRECEDENT_*: {first_reason(error)}") from error
+            variable = "_".join(map(str, ("PRECEDENT", *error.errors()[0]["loc"]))).upper()
+            raise BadInputError(f"{variable}: {first_reason(error)}") from error
 
     @property
     def media_folders(self) -> tuple[Path, ...]:

@@ -1,5 +1,6 @@
 """Read a warehouse's address, connect a client to it: embedded process and ClickHouse server alike."""
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,6 +118,7 @@ def connect(address: WarehouseAddress, *, database: str | None = None, timeout_s
     """
     import clickhouse_connect
 
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # what it logs it also raises, and we say
     with asking(str(address)):
         return clickhouse_connect.get_client(
             host=address.host,

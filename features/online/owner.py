@@ -85,7 +85,10 @@ class Owner:
         self, stop: asyncio.Event, *, port: int = 0, ready: Callable[[str], None], host: str = "127.0.0.1"
     ) -> None:
         """Listen, call `ready` with the address, and end when `stop` is set and the last batch is committed."""
-        server = await asyncio.start_server(self._serve_worker, host, port, limit=1 << 20)
+        try:
+            server = await asyncio.start_server(self._serve_worker, host, port, limit=1 << 20)
+        except OSError as error:
+            raise BadInputError(f"--port {port}: {host} cannot be listened on there: {error.strerror}") from error
         committing = asyncio.create_task(self._commit_for_ever())
         bound_host, bound_port = server.sockets[0].getsockname()[:2]
         ready(f"{bound_host}:{bound_port}")

@@ -12,6 +12,8 @@ from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from contracts.errors import BadInputError
+
 LATENCY_BUCKETS_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 60.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 STALLED_AFTER_S = 60.0
@@ -161,7 +163,10 @@ def serve_metrics(metrics: WorkerMetrics, *, host: str = "127.0.0.1", port: int 
         def log_message(self, *_: object) -> None:
             """Say nothing: a scrape is not news."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
+    try:
+        server = ThreadingHTTPServer((host, port), Handler)
+    except OSError as error:
+        raise BadInputError(f"--metrics-port {port}: {error.strerror}") from error
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server

@@ -54,6 +54,29 @@ def test_redis_needs_no_writer_process() -> None:
         )
 
 
+@pytest.mark.parametrize("video_id", ["", "a b", "a\nb", "\udcff", "v" * 129])
+def test_an_id_that_no_video_can_have_is_refused(tmp_path: Path, video_id: str) -> None:
+    with pytest.raises(BadInputError, match=r"VIDEO_ID == .*, must be 1 to 128 of letters") as refused:
+        call(tmp_path, "lookup", "video-1", video_id)
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("addresses", "reason"),
+    [
+        ({"online": "redis://:secret@h:port"}, r"online store == 'redis://h:port': Port could not be cast"),
+        ({"online": "redis://:secret@"}, r"online store == 'redis://': must name a host"),
+        ({"offline": "http://u:secret@h:99999/d"}, "offline store: Port out of range"),
+    ],
+)
+def test_an_address_that_names_no_server_is_refused_without_its_password(
+    addresses: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(BadInputError, match=reason) as refused:
+        FeaturesConfig(**addresses)
+    assert "secret" not in str(refused.value)
+
+
 @pytest.mark.parametrize("command", ["lookup", "apply", "writer"])
 def test_every_command_shows_a_working_example(command: str) -> None:
     shown = CliRunner().invoke(features, [command, "--help"]).stdout

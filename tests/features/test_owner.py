@@ -21,7 +21,7 @@ from features.online.frames import (
     encode_answer,
     encode_batch,
 )
-from features.online.owner import owned
+from features.online.owner import Owner, owned
 from features.online.rows import Written, to_rows
 from features.online.sqlite import GuardedTables, pack, table_name
 from features.views import VIDEO_TOXICITY
@@ -95,6 +95,14 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(BadInputError, match="cannot be opened"), owned(path / "online.db"):
         pass
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken, owned(tmp_path / "online.db") as tables:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(BadInputError, match=f"--port {port}: 127.0.0.1 cannot be listened on"):
+            asyncio.run(Owner(tables).serve(asyncio.Event(), port=port, ready=print))
 
 
 def test_an_owner_that_does_not_answer_is_a_dependency_to_wait_for() -> None:

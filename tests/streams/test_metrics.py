@@ -1,10 +1,13 @@
 """Batches in, Prometheus text out; alive while commits make progress."""
 
+import socket
+
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from streams.worker.metrics import BatchHistogram, Progress, WorkerMetrics
+from contracts.errors import BadInputError
+from streams.worker.metrics import BatchHistogram, Progress, WorkerMetrics, serve_metrics
 
 
 def test_a_batch_is_counted_into_the_buckets_that_prometheus_would_count_it_into():
@@ -72,3 +75,12 @@ def test_every_metric_of_a_worker_is_in_its_exposition():
         'precedent_feature_latency_seconds_bucket{le="0.05"} 1.0',
     ):
         assert line in text
+
+
+def test_a_port_that_is_taken_is_named():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(BadInputError, match=f"--metrics-port {port}: Address already in use"):
+            serve_metrics(WorkerMetrics(), port=port)

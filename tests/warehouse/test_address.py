@@ -65,6 +65,12 @@ def test_nobody_at_the_address_is_something_to_wait_for() -> None:
         connect(WarehouseAddress("127.0.0.1", 1))
 
 
+def test_what_a_client_raises_it_does_not_also_log(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(DependencyError):
+        connect(WarehouseAddress("127.0.0.1", 1))
+    assert [record for record in caplog.records if record.name.startswith("clickhouse_connect")] == []
+
+
 def test_wrong_credentials_are_bad_input(owner: Owner) -> None:
     with pytest.raises(BadInputError, match="refuses this user or password"):
         connect(WarehouseAddress(owner.address.host, owner.address.port, owner.address.user, "guess"))
