@@ -21,7 +21,9 @@ def _ready(part: str, address: str, **more: object) -> None:
 
 @click.command()
 @click.option("--port", default=0, show_default=True, help="0: the kernel chooses, as it must (see below)")
-@click.option("--partitions", default=4, show_default=True, help="of each topic; 5 MB each")
+@click.option(
+    "--partitions", type=click.IntRange(1, 1_000), default=4, show_default=True, help="of each topic; 5 MB each"
+)
 def broker(port: int, partitions: int) -> None:
     """Run the embedded Kafka broker until SIGINT or SIGTERM.
 
@@ -44,11 +46,33 @@ def broker(port: int, partitions: int) -> None:
 
 @click.command()
 @click.option("--releases", type=click.Path(file_okay=False, path_type=Path), default=None, help="PRECEDENT_RELEASES")
-@click.option("--metrics-port", default=0, show_default=True, help="of /metrics and /live on loopback; 0: any free one")
-@click.option("--take", default=256, show_default=True, help="largest batch, in events")
-@click.option("--within-ms", default=50.0, show_default=True, help="longest wait for a batch to fill")
-@click.option("--decoders", default=1, show_default=True, help="processes that decode media")
-@click.option("--session-timeout", default=6.0, show_default=True, help="seconds until a killed worker is out")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    show_default=True,
+    help="of /metrics and /live on loopback; 0: any free one",
+)
+@click.option(
+    "--take", type=click.IntRange(1, 100_000), default=256, show_default=True, help="largest batch, in events"
+)
+@click.option(
+    "--within-ms",
+    type=click.FloatRange(0, 60_000),
+    default=50.0,
+    show_default=True,
+    help="longest wait for a batch to fill",
+)
+@click.option(
+    "--decoders", type=click.IntRange(1, 256), default=1, show_default=True, help="processes that decode media"
+)
+@click.option(
+    "--session-timeout",
+    type=click.FloatRange(0.1, 3_600),
+    default=6.0,
+    show_default=True,
+    help="seconds until a killed worker is out",
+)
 @click.option("--in-process", is_flag=True, help="score by ONNX Runtime in this process, without Triton")
 def worker(
     releases: Path | None,
@@ -101,9 +125,27 @@ def worker(
 
 
 @click.command()
-@click.option("--batch", default=10_000, show_default=True, help="most verdicts in one insert")
-@click.option("--linger-ms", default=500.0, show_default=True, help="longest wait for an insert to fill")
-@click.option("--session-timeout", default=6.0, show_default=True, help="seconds until a killed sink is out")
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 1_000_000),
+    default=10_000,
+    show_default=True,
+    help="most verdicts in one insert",
+)
+@click.option(
+    "--linger-ms",
+    type=click.FloatRange(0, 60_000),
+    default=500.0,
+    show_default=True,
+    help="longest wait for an insert to fill",
+)
+@click.option(
+    "--session-timeout",
+    type=click.FloatRange(0.1, 3_600),
+    default=6.0,
+    show_default=True,
+    help="seconds until a killed sink is out",
+)
 def sink(batch: int, linger_ms: float, session_timeout: float) -> None:
     """Copy verdicts from Kafka into the warehouse until SIGINT or SIGTERM.
 

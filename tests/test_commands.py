@@ -62,6 +62,20 @@ def test_a_domain_error_is_one_line_and_exit_code_2() -> None:
             "precedent: Invalid value for '--releases': Directory 'pyproject.toml' is a file."
             " (precedent policy promote --help)",
         ),
+        (
+            "broker --partitions 0",
+            "precedent: Invalid value for '--partitions': 0 is not in the range 1<=x<=1000. (precedent broker --help)",
+        ),
+        (
+            "worker --metrics-port 99999",
+            "precedent: Invalid value for '--metrics-port': 99999 is not in the range 0<=x<=65535."
+            " (precedent worker --help)",
+        ),
+        (
+            "sink --session-timeout 0",
+            "precedent: Invalid value for '--session-timeout': 0.0 is not in the range 0.1<=x<=3600."
+            " (precedent sink --help)",
+        ),
         ("score --release r", "precedent: Missing argument 'FILES...'. (precedent score --help)"),
         ("policy train --cases c --out /proc/none/x", "precedent: /proc/none: No such file or directory"),
     ],
