@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": "streams.demo.command:demo",
     "features": "features.commands:features",
     "policy": "policy.commands:policy",
+    "recorder": "streams.commands:recorder",
     "schema": "contracts.commands:schema",
     "score": "policy.commands:score",
     "simulate": "simulation.commands:simulate",

@@ -8,11 +8,16 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from contracts.errors import BadInputError
 from features.config import FeaturesConfig
+
+if TYPE_CHECKING:
+    from streams.settings import StreamSettings
+    from warehouse.address import WarehouseAddress
 
 
 def _ready(part: str, address: str, **more: object) -> None:
@@ -93,14 +98,14 @@ def worker(
     Example:
       PRECEDENT_BROKER=127.0.0.1:9092 PRECEDENT_TRITON=127.0.0.1:8001 precedent worker --releases .state/releases
     """
+    from streams.kafka.agents import AgentConfig, use_fast_loop
     from streams.settings import StreamSettings
-    from streams.worker.app import WorkerConfig
     from streams.worker.assemble import assemble, make_scorer
-    from streams.worker.run import run_worker, use_fast_loop
+    from streams.worker.run import run_worker
 
     _log_to_stderr()
     settings = StreamSettings.from_environment(releases=releases)
-    config = WorkerConfig(
+    config = AgentConfig(
         broker=settings.broker,
         group=settings.group,
         take_max=take,
@@ -130,7 +135,7 @@ def worker(
     type=click.IntRange(1, 1_000_000),
     default=10_000,
     show_default=True,
-    help="most verdicts in one insert",
+    help="most events in one insert",
 )
 @click.option(
     "--linger-ms",
@@ -147,7 +152,7 @@ def worker(
     help="seconds until a killed sink is out",
 )
 def sink(batch: int, linger_ms: float, session_timeout: float) -> None:
-    """Copy verdicts from Kafka into the warehouse until SIGINT or SIGTERM.
+    """Copy verdicts, impressions and sessions from Kafka into the warehouse until SIGINT or SIGTERM.
 
     Rows are idempotent by event id, and offsets are committed after the insert: nothing is lost, a replay
     leaves the same rows. PRECEDENT_BROKER and PRECEDENT_WAREHOUSE say where things are.
@@ -156,17 +161,67 @@ def sink(batch: int, linger_ms: float, session_timeout: float) -> None:
     Example:
       PRECEDENT_BROKER=127.0.0.1:9092 PRECEDENT_WAREHOUSE=http://u:p@127.0.0.1:8123/precedent precedent sink
     """
-    from streams.settings import StreamSettings
-    from streams.sink import LateClient, SinkConfig, run_sink
-    from warehouse.address import parse_address
+    from streams.ingest.bulk import SinkConfig, run_sink
+    from streams.ingest.inserts import FREQUENT, LateWarehouse
 
     _log_to_stderr()
+    settings, address = _broker_and_warehouse()
+    config = SinkConfig(settings.broker, batch=batch, linger_s=linger_ms / 1000.0, session_timeout_s=session_timeout)
+    inserts = LateWarehouse(address).inserts(FREQUENT)
+    run_sink(config, inserts, _stop_event(), ready=lambda: _ready("sink", settings.broker))
+
+
+@click.command()
+@click.option(
+    "--session-timeout",
+    type=click.FloatRange(0.1, 3_600),
+    default=6.0,
+    show_default=True,
+    help="seconds until a killed recorder is out",
+)
+def recorder(session_timeout: float) -> None:
+    """Record reports, exposures and rulings from Kafka in the warehouse until SIGINT or SIGTERM.
+
+    Events are acknowledged after their insert. PRECEDENT_BROKER and PRECEDENT_WAREHOUSE say where things are.
+
+    \b
+    Example:
+      PRECEDENT_BROKER=127.0.0.1:9092 PRECEDENT_WAREHOUSE=http://u:p@127.0.0.1:8123/precedent precedent recorder
+    """
+    from datetime import UTC, datetime
+
+    from streams.ingest.inserts import RARE, LateWarehouse
+    from streams.ingest.recorder import run_recorder
+    from streams.kafka.agents import AgentConfig, use_fast_loop
+    from streams.kafka.delivery import ConfirmedProducer
+
+    _log_to_stderr()
+    settings, address = _broker_and_warehouse()
+    config = AgentConfig(
+        settings.broker, "precedent-recorder", take_max=2_000, take_within_s=0.2, session_timeout_s=session_timeout
+    )
+    producer = ConfirmedProducer(settings.broker, client_id="precedent-recorder")
+    use_fast_loop()
+    asyncio.run(
+        run_recorder(
+            config,
+            LateWarehouse(address).inserts(RARE),
+            producer,
+            now=lambda: datetime.now(UTC),
+            ready=lambda: _ready("recorder", settings.broker),
+        )
+    )
+    producer.close()
+
+
+def _broker_and_warehouse() -> "tuple[StreamSettings, WarehouseAddress]":
+    from streams.settings import StreamSettings
+    from warehouse.address import parse_address
+
     settings = StreamSettings.from_environment()
     if not settings.warehouse:
         raise BadInputError("PRECEDENT_WAREHOUSE is not set, must be http://user:password@host:port/database")
-    config = SinkConfig(settings.broker, batch=batch, linger_s=linger_ms / 1000.0, session_timeout_s=session_timeout)
-    insert = LateClient(parse_address(settings.warehouse)).insert
-    run_sink(config, insert, _stop_event(), ready=lambda: _ready("sink", settings.broker))
+    return settings, parse_address(settings.warehouse)
 
 
 def _stop_event() -> threading.Event:

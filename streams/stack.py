@@ -103,10 +103,10 @@ def embedded_stack(
         environment["PRECEDENT_FEATURES_WRITER"] = writer.address
         if model_server is not None:
             environment["PRECEDENT_TRITON"] = model_server.address
-        copier = stack.start("sink", "sink") if warehouse else None
+        copiers = [stack.start(name, name) for name in ("sink", "recorder")] if warehouse else []
         for _ in range(workers):
             stack.start_worker()
-        for part in (*stack.workers, *([copier] if copier else [])):
+        for part in (*stack.workers, *copiers):
             _ = part.address
         yield stack
 

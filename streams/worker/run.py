@@ -4,27 +4,19 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
-
-from contracts.errors import CheckFailedError, DependencyError
+from contracts.topics import VIDEOS_UPLOADED
 from contracts.videos import VideoUploaded
-from streams.collector import calm_collector
+from streams.kafka.agents import AgentConfig, Agents, consume
 from streams.moderation import Parts, Policy
-from streams.worker.app import Moderator, WorkerConfig
 from streams.worker.carry import Carrier
 from streams.worker.follower import ReleaseFollower
 from streams.worker.metrics import WorkerMetrics, serve_metrics
 from streams.worker.patience import Outlets, Patience
 
 log = logging.getLogger(__name__)
-
-WATCH_EVERY_S = 0.25
-DRAIN_S = 10.0
-STOP_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +30,8 @@ class Assembly:
     close: Callable[[], Awaitable[None]]
 
 
-def use_fast_loop() -> None:
-    """Let every event loop be uvloop's where that is installed: Faust turns its loop once an event."""
-    with suppress(ImportError):
-        import uvloop
-
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-
-
 async def run_worker(
-    config: WorkerConfig, assembly: Assembly, *, metrics_port: int, ready: Callable[[str], None]
+    config: AgentConfig, assembly: Assembly, *, metrics_port: int, ready: Callable[[str], None]
 ) -> None:
     """Run until SIGINT or SIGTERM; `ready` is called once with the metrics address, when partitions are held.
 
@@ -91,7 +75,7 @@ async def _rehearse(parts: Parts, policy: Policy) -> None:
 
 
 async def _consume(
-    config: WorkerConfig,
+    config: AgentConfig,
     assembly: Assembly,
     metrics: WorkerMetrics,
     stopping: asyncio.Event,
@@ -102,31 +86,8 @@ async def _consume(
         return assembly.follower.policy
 
     carrier = Carrier(assembly.parts, assembly.outlets, policy, metrics, now=lambda: datetime.now(UTC))
-    moderator = Moderator(config, carrier.carry)
-    try:
-        await moderator.app.start()
-    except KafkaError as error:
-        raise DependencyError(f"broker {config.broker} cannot be consumed from: {error}") from error
-    try:
-        reported = False
-        while not stopping.is_set() and not moderator.failure and not moderator.app.should_stop:
-            if not reported and moderator.assigned.is_set():
-                reported = True
-                calm_collector()
-                ready()
-            metrics.see_offsets(*moderator.offsets())
-            if (refused := await moderator.join_error()) is not None:
-                log.warning("joining the group again after: %s", refused)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), WATCH_EVERY_S)
-        await moderator.finish_batches(within_s=DRAIN_S)
-    finally:
-        async with asyncio.timeout(STOP_S):
-            await moderator.app.stop()
-    if moderator.failure:
-        raise moderator.failure
-    if not stopping.is_set():
-        raise CheckFailedError(f"the consumer stopped by itself: {moderator.app.crash_reason!r}")
+    agents = Agents(config, {VIDEOS_UPLOADED: carrier.carry})
+    await consume(agents, stopping, ready=ready, watch=metrics.see_offsets)
 
 
 async def _unless(stopping: asyncio.Event, wanted: Awaitable[object]) -> bool:

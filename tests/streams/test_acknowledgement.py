@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from contracts.topics import VIDEOS_UPLOADED
 from streams.edge import RawEvent
-from streams.worker.app import Moderator, WorkerConfig
+from streams.kafka.agents import AgentConfig, Agents
 
 
 @dataclass
@@ -51,14 +52,17 @@ class Play:
     def __init__(self, in_flight: int = 3) -> None:
         self.acked: list[int] = []
         self.gates = Gates()
-        self.moderator = Moderator(WorkerConfig("127.0.0.1:1", "test", in_flight=in_flight), self.gates.carry)
+        self.agents = Agents(
+            AgentConfig("127.0.0.1:1", "test", in_flight=in_flight), {VIDEOS_UPLOADED: self.gates.carry}
+        )
+        self.lane = self.agents.lanes[VIDEOS_UPLOADED.name]
         self.generation(1)
 
     def generation(self, number: int) -> None:
-        self.moderator.app.consumer_generation_id = number
+        self.agents.app.consumer_generation_id = number
 
     async def begin(self, *offsets: int, generation: int = 1) -> None:
-        await self.moderator._begin([Event(offset, generation, self.acked) for offset in offsets])
+        await self.lane.begin([Event(offset, generation, self.acked) for offset in offsets])
         await settle()
 
     async def let_go(self, offset: int, how: bool | Exception = True) -> None:
@@ -123,7 +127,7 @@ def test_events_fetched_before_a_rebalance_are_dropped_from_the_batch_they_are_i
     async def scene(play: Play) -> None:
         play.generation(2)
         old, new = Event(7, 1, play.acked), Event(5, 2, play.acked)
-        await play.moderator._begin([old, new])
+        await play.lane.begin([old, new])
         await play.let_go(5)
         assert play.acked == [5]
         await play.begin(8, 9, generation=1)
@@ -139,7 +143,7 @@ def test_a_fault_is_kept_and_ends_all_acknowledgement():
         await play.let_go(1)
         await play.let_go(0, how=ZeroDivisionError("a fault"))
         await play.begin(2)
-        assert isinstance(play.moderator.failure, ZeroDivisionError)
+        assert isinstance(play.agents.failure, ZeroDivisionError)
         assert play.acked == []
         assert 2 not in play.gates.open
 
@@ -164,7 +168,7 @@ def test_no_more_batches_are_under_way_than_may_be():
 def test_at_the_end_batches_under_way_have_some_time_to_be_acknowledged(in_time: bool, caplog):
     async def scene(play: Play) -> None:
         await play.begin(0)
-        ending = asyncio.create_task(play.moderator.finish_batches(within_s=0.05))
+        ending = asyncio.create_task(play.agents.finish_batches(within_s=0.05))
         await settle()
         await play.begin(1)
         assert 1 not in play.gates.open

@@ -8,7 +8,7 @@ from contracts.dead_letters import DeadLetter
 from contracts.errors import DependencyError
 from contracts.topics import VIDEOS_VERDICTS
 from contracts.verdicts import Verdict
-from streams.sink import SinkConfig, run_sink
+from streams.ingest.bulk import SinkConfig, run_sink
 from tests.streams.conftest import Topics
 from tests.streams.events import raw
 from tests.streams.test_moderation import moderated
@@ -43,7 +43,8 @@ def running(broker: str, rows: Rows) -> Iterator[None]:
     """A sink of the group that is named like the rows."""
     stop, ready = threading.Event(), threading.Event()
     config = SinkConfig(broker, group=rows.prefix, linger_s=0.1, longest_pause_s=0.2, session_timeout_s=2.0)
-    thread = threading.Thread(target=run_sink, args=(config, rows.insert, stop), kwargs={"ready": ready.set})
+    inserts = {VIDEOS_VERDICTS: rows.insert}
+    thread = threading.Thread(target=run_sink, args=(config, inserts, stop), kwargs={"ready": ready.set})
     thread.start()
     try:
         assert ready.wait(20)

@@ -271,7 +271,7 @@ def test_a_frozen_worker_that_wakes_is_fenced_and_nothing_is_lost(stack: Stack, 
 def test_a_load_finds_each_of_its_events_again(stack: Stack):
     fields = upload("load", occurred_at=(datetime.now(UTC) - timedelta(seconds=1)).isoformat())
     plan = LoadPlan(stack.broker, count=400, rate=400.0, warm_up=100)
-    ledger = send_and_check(plan, [VideoUploaded.model_validate(fields)], run="loadtest")
+    ledger = send_and_check(plan, [VideoUploaded.model_validate_json(json.dumps(fields))], run="loadtest")
 
     report = ledger.report(plan)
     assert (report["sent"], report["verdicts"], report["missing"], report["dead"]) == (400, 400, 0, 0)
