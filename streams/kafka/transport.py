@@ -14,6 +14,8 @@ empty fetch only after the whole wait. Here a fetch brings 64 kB or what came wi
 without partitions: such a worker hangs for good. `join_error` takes the error, so that it joins again.
 The embedded broker makes such errors: it refuses a member whose SyncGroup comes after the leader's. Hence a
 leader that gives the others a moment.
+
+*Folders.* Faust makes `<group>-data` wherever it is started, for the tables that it keeps. There are none here.
 """
 
 import asyncio
@@ -99,8 +101,13 @@ class Transport(driver.Transport):
 
 
 def use_transport(app: faust.App) -> None:
-    """Let `app` consume through this transport; call it before the app declares an agent."""
+    """Let `app` consume through this transport and keep no tables; call it before the app declares an agent."""
     app.transport = Transport(app.conf.broker_consumer, app)
+    app._create_directories = _no_folders
+
+
+def _no_folders() -> None:
+    """Leave the file system as it is."""
 
 
 def run_at_once(coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any] | None:

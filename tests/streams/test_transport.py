@@ -1,10 +1,12 @@
 """`run_at_once` is a coroutine run as ever, except that its first step does not wait for the loop."""
 
 import asyncio
+from pathlib import Path
 
+import faust
 import pytest
 
-from streams.kafka.transport import run_at_once
+from streams.kafka.transport import run_at_once, use_transport
 
 
 async def finished(log: list[str]) -> None:
@@ -84,3 +86,19 @@ def test_a_coroutine_that_swallows_a_cancellation_finishes_with_its_result():
         return await task
 
     assert asyncio.run(play()) == "stayed"
+
+
+def test_an_app_leaves_no_folder_where_it_is_started(broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+
+    async def run() -> None:
+        app = faust.App(
+            "tidy", broker=f"kafka://{broker}", web_enabled=False, topic_allow_declare=False, topic_disable_leader=True
+        )
+        use_transport(app)
+        app.agent(app.topic("videos.uploaded"), name="tidy")(lambda stream: stream)
+        await app.start()
+        await app.stop()
+
+    asyncio.run(run())
+    assert list(tmp_path.iterdir()) == []
