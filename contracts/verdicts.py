@@ -33,11 +33,22 @@ class Citation(Record):
     similarity: Annotated[float, Field(ge=-1.0001, le=1.0001)]
 
 
+class CandidateDecision(Record):
+    """What a release that is tried beside the live one would have decided of the same upload."""
+
+    release_version: Version
+    casebook_version: Version
+    toxicity: Probability
+    category: Category
+    decision: Decision
+
+
 class Verdict(Event):
     """The policy's judgement of one upload event; `event_id` is the upload's, so a replay is the same.
 
     `probabilities` blend classifier and precedents, in the order of `CATEGORIES`, and sum to 1;
-    `toxicity` is 1 - p(positive); `category` is what was found: positive, or the likeliest violative one.
+    `toxicity` is 1 - p(positive); `category` is what was found: positive, or the likeliest violative one. While a
+    candidate release is tried, `candidate` is what it decided; None where there was none, or it did not answer.
     """
 
     video_id: Id
@@ -55,6 +66,7 @@ class Verdict(Event):
     casebook_version: Version
     taxonomy_version: str
     since_upload_ms: Annotated[float, Field(ge=0)]
+    candidate: CandidateDecision | None = None
 
     @model_validator(mode="after")
     def _probabilities_agree(self) -> Self:
@@ -72,6 +84,18 @@ class Verdict(Event):
     def expires_at(self) -> datetime:
         """From when readers must treat the verdict as out of date: one lifetime after it was scored."""
         return self.scored_at + VERDICT_LIFETIME
+
+    @property
+    def candidate_toxicity(self) -> float | None:
+        return self.candidate.toxicity if self.candidate else None
+
+    @property
+    def candidate_decision(self) -> Decision | None:
+        return self.candidate.decision if self.candidate else None
+
+    @property
+    def candidate_release_version(self) -> int | None:
+        return self.candidate.release_version if self.candidate else None
 
     def probability_of(self, category: Category) -> float:
         return self.probabilities[CATEGORIES.index(category)]

@@ -50,6 +50,8 @@ class VideoFeatures:
     age_s_N: float64, seconds since the verdict was scored, NaN where unknown, negative if scored after `now`.
     expires_in_s_N: float64, seconds left, NaN where unknown.
     occurred_us_N: int64, microseconds since 1970 of the version of the video that was judged, 0 where unknown.
+    candidate_toxicity_N, candidate_decision_N, candidate_release_version_N: what a release that was tried beside the
+    live one said, as the columns of the live one; NaN, -1 and 0 where there was none.
     """
 
     video_ids: tuple[str, ...]
@@ -63,6 +65,9 @@ class VideoFeatures:
     age_s_N: npt.NDArray[np.float64]
     expires_in_s_N: npt.NDArray[np.float64]
     occurred_us_N: npt.NDArray[np.int64]
+    candidate_toxicity_N: npt.NDArray[np.float32]
+    candidate_decision_N: npt.NDArray[np.int8]
+    candidate_release_version_N: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.video_ids)
@@ -76,6 +81,11 @@ class VideoFeatures:
         record: dict[str, Any] = {"video_id": self.video_ids[i], "state": state.name.lower()}
         if state is Freshness.UNKNOWN:
             return record
+        candidate = {
+            "release_version": int(self.candidate_release_version_N[i]),
+            "toxicity": round(float(self.candidate_toxicity_N[i]), 6),
+            "decision": DECISIONS[self.candidate_decision_N[i]].value,
+        }
         return record | {
             "toxicity": round(float(self.toxicity_N[i]), 6),
             "decision": DECISIONS[self.decision_N[i]].value if self.decision_N[i] >= 0 else None,
@@ -90,6 +100,7 @@ class VideoFeatures:
                 for category, probability in zip(CATEGORIES, self.probabilities_N_16[i], strict=True)
                 if np.isfinite(probability)
             },
+            "candidate": candidate if self.candidate_decision_N[i] >= 0 else None,
         }
 
 
@@ -150,6 +161,10 @@ def lookup(store: OpenStore, video_ids: Sequence[str], now: datetime) -> VideoFe
         given = row["probabilities"].float_list_val.val
         if len(given) == N_CATEGORIES:
             probabilities[i] = given
+    tried = column(np.int8, -1, [_DECISION_CODES.get(row["candidate_decision"].string_val, -1) for row in rows])
+    # A number that is missing reads as 0: only the decision says whether a candidate was asked.
+    tried_toxicity = column(np.float32, np.nan, [row["candidate_toxicity"].float_val for row in rows])
+    tried_toxicity[tried < 0] = np.nan
     return VideoFeatures(
         video_ids=tuple(video_ids),
         state_N=state,
@@ -162,6 +177,9 @@ def lookup(store: OpenStore, video_ids: Sequence[str], now: datetime) -> VideoFe
         age_s_N=now_s - scored_s,
         expires_in_s_N=expires_s - now_s,
         occurred_us_N=column(np.int64, 0, [microseconds(at) for at, row in read if row is not None]),
+        candidate_toxicity_N=tried_toxicity,
+        candidate_decision_N=tried,
+        candidate_release_version_N=column(np.int64, 0, [row["candidate_release_version"].int64_val for row in rows]),
     )
 
 

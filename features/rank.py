@@ -25,6 +25,10 @@ _REVIEW = DECISIONS.index(Decision.REVIEW)
 _DEMOTE = DECISIONS.index(Decision.DEMOTE)
 
 
+Decisions = Literal["live", "candidate"]
+"""Whose decisions a viewer's arm obeys."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """N videos and how relevant the recommender finds each: finite, 0 or more, higher is better."""
@@ -133,12 +137,19 @@ class Signals:
     author_share: npt.NDArray[np.floating[Any]] | None = None
 
     @classmethod
-    def of(cls, features: VideoFeatures, authors: AuthorFeatures | None = None) -> "Signals":
-        """The signals of N looked up videos and, in their order, of their authors."""
+    def of(
+        cls, features: VideoFeatures, authors: AuthorFeatures | None = None, *, decisions: Decisions = "live"
+    ) -> "Signals":
+        """The signals of N looked up videos and, in their order, of their authors; `decisions` as `rank` says."""
         share = None
         if authors is not None:
             share = np.where(authors.state_N == Freshness.FRESH, authors.violative_share_N, np.nan)
-        return cls(features.state_N, features.toxicity_N, features.decision_N, share)
+        toxicity, decision = features.toxicity_N, features.decision_N
+        if decisions == "candidate":
+            tried = features.candidate_decision_N >= 0
+            toxicity = np.where(tried, features.candidate_toxicity_N, toxicity)
+            decision = np.where(tried, features.candidate_decision_N, decision)
+        return cls(features.state_N, toxicity, decision, share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,16 +205,19 @@ def rank(
     policy: RankPolicy = DEFAULT_POLICY,
     *,
     authors: AuthorFeatures | None = None,
+    decisions: Decisions = "live",
 ) -> Ranked:
     """Order candidates for a viewer; `features` and `authors` lie in the candidates' order.
 
+    `decisions` says whose are obeyed, toxicity included: those of the live release, or of the candidate that is tried
+    beside it, also where only one of the two removes. A video of which the candidate said nothing has the live one's.
     Equal scores are ordered by video id, so the result does not depend on the order of the candidates.
     """
     _check_aligned("features", features.video_ids, candidates)
     if authors is not None and len(authors.author_ids) != len(candidates.video_ids):
         msg = f"authors of {len(authors.author_ids)} videos, must be of {len(candidates.video_ids)}"
         raise BadInputError(msg)
-    scored = score(candidates.relevance_N, Signals.of(features, authors), viewer.tolerance, policy)
+    scored = score(candidates.relevance_N, Signals.of(features, authors, decisions=decisions), viewer.tolerance, policy)
     by_id = np.argsort(np.array(candidates.video_ids, np.str_))
     in_order = Scored(scored.scores[by_id], scored.toxicity[by_id], scored.dropped[by_id])
     n_kept = len(by_id) - int(scored.dropped.sum())

@@ -73,6 +73,9 @@ VIDEO_TOXICITY = View(
         taxonomy_version=Kind.TEXT,
         scored_at=Kind.TIME,
         expires_at=Kind.TIME,
+        candidate_toxicity=Kind.FLOAT,
+        candidate_decision=Kind.TEXT,
+        candidate_release_version=Kind.INT,
     ),
 )
 

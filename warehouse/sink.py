@@ -156,9 +156,20 @@ def _column(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
         flat = _column(list(chain.from_iterable(values)), type_.value_type)
         return pa.ListArray.from_arrays(pa.array(offsets), flat)
     if pa.types.is_struct(type_):
-        parts = [_column(list(map(attrgetter(part.name), values)), part.type) for part in type_]
-        return pa.StructArray.from_arrays(parts, fields=list(type_))
+        missing = [value is None for value in values]
+        parts = [
+            _column([_blank(part.type) if value is None else getattr(value, part.name) for value in values], part.type)
+            for part in type_
+        ]
+        return pa.StructArray.from_arrays(parts, fields=list(type_), mask=pa.array(missing, pa.bool_()))
     return pa.array(values, type_, size=len(values))
+
+
+def _blank(type_: pa.DataType) -> Any:
+    """What stands in a part of a record that is missing: the record is null, its parts may not be."""
+    if pa.types.is_string(type_):
+        return ""
+    return () if pa.types.is_list(type_) else 0
 
 
 def _check_columns(columns: pa.Table, schema: pa.Schema, table: str) -> None:

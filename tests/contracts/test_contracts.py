@@ -131,6 +131,25 @@ def test_a_verdict_whose_toxicity_disagrees_with_its_probabilities_is_refused() 
         verdict(probabilities=(0.0,) * 16)
 
 
+def test_a_verdict_may_carry_what_a_candidate_release_decided() -> None:
+    tried = {
+        "release_version": 2, "casebook_version": 3, "toxicity": 0.5, "category": "plagiarism", "decision": "review",
+    }  # fmt: skip
+    both = verdict(candidate=tried)
+    assert (both.decision, both.candidate_decision) == (Decision.ALLOW, Decision.REVIEW)
+    assert (both.candidate_toxicity, both.candidate_release_version) == (0.5, 2)
+    assert Verdict.model_validate_json(both.model_dump_json()) == both
+
+
+def test_a_verdict_from_before_there_were_candidates_still_reads() -> None:
+    before = json.loads(verdict().model_dump_json())
+    assert before.pop("candidate") is None
+    read = Verdict.model_validate_json(json.dumps(before))
+    assert (read.candidate, read.candidate_decision, read.candidate_toxicity) == (None, None, None)
+    assert read.candidate_release_version is None
+    assert "candidate" not in Verdict.model_json_schema()["required"]
+
+
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
 def test_thresholds_hold_in_order_of_strictness_or_are_refused(lines: list[float]) -> None:
     demote, review, remove = lines

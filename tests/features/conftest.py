@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from contracts.taxonomy import CATEGORIES, N_CATEGORIES, POSITIVE_INDEX, Category
-from contracts.verdicts import Decision, Verdict
+from contracts.verdicts import CandidateDecision, Decision, Verdict
 from features.config import FeaturesConfig
 from features.store import OpenStore, open_store
 
@@ -31,6 +31,7 @@ def verdict(
     toxicity: float = 0.25,
     decision: Decision = Decision.ALLOW,
     release_version: int = 1,
+    candidate: CandidateDecision | None = None,
 ) -> Verdict:
     """A verdict on a version of a video from `occurred_s` seconds after noon, scored a second later."""
     scored_s = occurred_s + 1 if scored_s is None else scored_s
@@ -53,6 +54,18 @@ def verdict(
         casebook_version=2,
         taxonomy_version="kuaimod-16",
         since_upload_ms=1.0,
+        candidate=candidate,
+    )
+
+
+def candidate(toxicity: float, decision: Decision, release_version: int = 2) -> CandidateDecision:
+    """What a release that is tried beside the live one decided."""
+    return CandidateDecision(
+        release_version=release_version,
+        casebook_version=2,
+        toxicity=toxicity,
+        category=Category.POSITIVE if toxicity < 0.9 else CATEGORIES[0],
+        decision=decision,
     )
 
 

@@ -13,10 +13,14 @@ from contracts.histories import AuthorHistory
 from contracts.taxonomy import CATEGORIES, POSITIVE_INDEX, Category
 from contracts.verdicts import VERDICT_LIFETIME, Decision, Verdict
 from features.lookup import DECISIONS, Freshness, ViewerFeatures, lookup, lookup_authors, lookup_viewer
+from features.online.rows import to_rows
+from features.online.sqlite import GuardedTables, pack, table_name
 from features.store import OpenStore, open_store
 from features.views import VIDEO_TOXICITY
 from features.writer import open_writer
-from tests.features.conftest import NOON, make_config, verdict
+from tests.features.conftest import NOON, candidate, make_config, verdict
+
+CANDIDATE = ("candidate_toxicity", "candidate_decision", "candidate_release_version")
 
 
 def write(store: OpenStore, verdicts: list[Verdict], authors: list[AuthorHistory] | None = None) -> None:
@@ -38,7 +42,14 @@ def test_lookup_and_get_online_features_read_the_same(store: OpenStore) -> None:
     write(
         store,
         [
-            verdict(v, occurred_s=i, toxicity=i / 20, decision=DECISIONS[i % 4], release_version=i + 1)
+            verdict(
+                v,
+                occurred_s=i,
+                toxicity=i / 20,
+                decision=DECISIONS[i % 4],
+                release_version=i + 1,
+                candidate=candidate(i / 40, DECISIONS[(i + 1) % 4], i + 2) if i % 3 else None,
+            )
             for i, v in enumerate(ids[:15])
         ],
     )
@@ -52,6 +63,14 @@ def test_lookup_and_get_online_features_read_the_same(store: OpenStore) -> None:
         assert CATEGORIES[found.category_N[i]].value == feasts["category"][i]
         assert found.release_version_N[i] == feasts["release_version"][i]
         assert found.casebook_version_N[i] == feasts["casebook_version"][i]
+        if i % 3:
+            assert found.candidate_toxicity_N[i] == np.float32(feasts["candidate_toxicity"][i]) == np.float32(i / 40)
+            assert DECISIONS[found.candidate_decision_N[i]].value == feasts["candidate_decision"][i]
+            assert found.candidate_release_version_N[i] == feasts["candidate_release_version"][i] == i + 2
+        else:
+            assert [feasts[name][i] for name in CANDIDATE] == [None] * 3
+            assert np.isnan(found.candidate_toxicity_N[i])
+            assert (found.candidate_decision_N[i], found.candidate_release_version_N[i]) == (-1, 0)
         assert found.age_s_N[i] == (NOON - feasts["scored_at"][i]).total_seconds()
         assert found.expires_in_s_N[i] == (feasts["expires_at"][i] - NOON).total_seconds()
     for i in range(15, 20):
@@ -140,6 +159,24 @@ def test_a_record_reads_as_plain_values(store: OpenStore) -> None:
     assert (known["toxicity"], known["decision"], known["age_s"]) == (0.25, "demote", 3.0)
     assert known["occurred_at"] == "2026-11-01T12:00:00.500000+00:00"
     assert known["probabilities"]["positive"] == 0.75
+    assert known["candidate"] is None
+    write(store, [verdict(video, occurred_s=1, candidate=candidate(0.5, Decision.REMOVE, 2))])
+    [tried] = lookup(store, [video], NOON).to_dicts()
+    assert tried["candidate"] == {"release_version": 2, "toxicity": 0.5, "decision": "remove"}
+
+
+def test_a_row_from_before_there_were_candidates_has_none(tmp_path: Path) -> None:
+    config = make_config(tmp_path, f"sqlite:///{tmp_path}/online.db")
+    opened = open_store(config)
+    n_before = len(VIDEO_TOXICITY.fields) - len(CANDIDATE)
+    rows = [row._replace(values=row.values[:n_before]) for row in to_rows(VIDEO_TOXICITY, [verdict("video-1")])]
+    tables = GuardedTables(config.sqlite_path)
+    tables.upsert([(table_name(VIDEO_TOXICITY), VIDEO_TOXICITY.field_names[:n_before], pack(rows))])
+    tables.close()
+    found = lookup(opened, ["video-1"], NOON)
+    assert found.toxicity_N.tolist() == [0.25]
+    assert np.isnan(found.candidate_toxicity_N[0])
+    assert (found.candidate_decision_N[0], found.candidate_release_version_N[0]) == (-1, 0)
 
 
 def test_a_lost_file_reads_as_never_written(tmp_path: Path) -> None:

@@ -24,9 +24,10 @@ def candidates(*relevance: float, ids: tuple[str, ...] | None = None) -> Candida
 
 def features(
     toxicity: list[float], *, decision: list[int] | None = None, state: list[int] | None = None,
-    ids: tuple[str, ...] | None = None,
+    ids: tuple[str, ...] | None = None, candidate: list[tuple[float, int]] | None = None,
 ) -> VideoFeatures:  # fmt: skip
     n = len(toxicity)
+    tried = [(np.nan, -1)] * n if candidate is None else candidate
     nothing = np.zeros(n)
     return VideoFeatures(
         video_ids=ids or tuple(f"v{i}" for i in range(n)),
@@ -40,6 +41,9 @@ def features(
         age_s_N=nothing,
         expires_in_s_N=nothing,
         occurred_us_N=nothing.astype(np.int64),
+        candidate_toxicity_N=np.array([one[0] for one in tried], np.float32),
+        candidate_decision_N=np.array([one[1] for one in tried], np.int8),
+        candidate_release_version_N=np.array([2 if one[1] >= 0 else 0 for one in tried], np.int64),
     )
 
 
@@ -108,6 +112,24 @@ def test_a_verdict_out_of_date_is_not_believed_when_it_was_mild(expired: Any, to
 def test_a_fresh_verdict_is_not_mixed_with_its_authors_record() -> None:
     ranked = rank(candidates(1.0), features([0.0]), INTOLERANT, authors=authors([0.9], [Freshness.FRESH]))
     assert ranked.toxicity_K.tolist() == [0.0]
+
+
+def test_an_arm_that_obeys_the_candidate_ranks_by_its_toxicity_and_its_decisions() -> None:
+    tried = [(0.5, ALLOW), (0.0, REMOVE), (0.0, DEMOTE)]
+    found = features([0.0, 0.0, 0.0], decision=[REMOVE, ALLOW, ALLOW], candidate=tried)
+    live = rank(candidates(1.0, 1.0, 1.0), found, INTOLERANT)
+    assert (live.video_ids, live.dropped, live.scores_K.tolist()) == (("v1", "v2"), ("v0",), [1.0, 1.0])
+    other = rank(candidates(1.0, 1.0, 1.0), found, INTOLERANT, decisions="candidate")
+    assert (other.video_ids, other.dropped) == (("v2", "v0"), ("v1",))
+    assert other.scores_K == pytest.approx([0.5, np.exp(-2)])
+    assert other.toxicity_K.tolist() == [0.0, 0.5]
+
+
+def test_a_video_of_which_the_candidate_said_nothing_has_the_live_decision() -> None:
+    found = features([0.5, 0.25], decision=[REMOVE, ALLOW])
+    live, other = (rank(candidates(1.0, 1.0), found, INTOLERANT, decisions=arm) for arm in ("live", "candidate"))
+    assert (other.video_ids, other.dropped) == (live.video_ids, live.dropped) == (("v1",), ("v0",))
+    assert other.toxicity_K.tolist() == [0.25]
 
 
 def test_equal_scores_are_ordered_by_id() -> None:

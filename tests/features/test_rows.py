@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.histories import AuthorHistory
+from contracts.verdicts import Decision
 from features.online.rows import Row, microseconds, repeated, timestamp, to_rows, varint
 from features.views import AUTHOR_HISTORY, VIDEO_TOXICITY
-from tests.features.conftest import NOON, verdict
+from tests.features.conftest import NOON, candidate, verdict
 
 TIMES = st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
@@ -22,7 +23,7 @@ def one_row(video_id: str = "video-1", *, toxicity: float = 0.25) -> Row:
 
 
 def test_a_verdict_becomes_feasts_values_in_the_order_of_the_view() -> None:
-    seen = verdict("video-1", toxicity=0.25)
+    seen = verdict("video-1", toxicity=0.25, candidate=candidate(0.5, Decision.REVIEW, 2))
     expected = {
         "probabilities": Value(float_list_val=FloatList(val=seen.probabilities)),
         "toxicity": Value(float_val=0.25),
@@ -33,8 +34,13 @@ def test_a_verdict_becomes_feasts_values_in_the_order_of_the_view() -> None:
         "taxonomy_version": Value(string_val="kuaimod-16"),
         "scored_at": Value(unix_timestamp_val=int(NOON.timestamp()) + 1),
         "expires_at": Value(unix_timestamp_val=int(NOON.timestamp()) + 1 + 7 * 86_400),
+        "candidate_toxicity": Value(float_val=0.5),
+        "candidate_decision": Value(string_val="review"),
+        "candidate_release_version": Value(int64_val=2),
     }
-    assert one_row().values == tuple(expected[name].SerializeToString() for name in VIDEO_TOXICITY.field_names)
+    values = tuple(expected[name].SerializeToString() for name in VIDEO_TOXICITY.field_names)
+    assert to_rows(VIDEO_TOXICITY, [seen])[0].values == values
+    assert one_row().values == (*values[:-3], b"", b"", b"")
 
 
 @given(st.text(alphabet="aZ09_.:-", min_size=1, max_size=300))

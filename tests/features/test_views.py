@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from types import NoneType, UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
 from feast import FeatureView
@@ -36,6 +36,8 @@ def type_of(view: View, name: str) -> Any:
         annotation = get_type_hints(getattr(view.record, name).fget)["return"]
     if get_origin(annotation) is UnionType or NoneType in get_args(annotation):
         [annotation] = [one for one in get_args(annotation) if one is not NoneType]
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     plain = get_origin(annotation) or annotation
     return datetime if plain is AwareDatetime else plain
 
@@ -66,7 +68,8 @@ def test_the_history_has_a_column_for_each_field_and_time(view: View) -> None:
 def test_video_toxicity_has_what_the_recommender_was_promised() -> None:
     assert set(VIEWS[0].field_names) == {
         "probabilities", "toxicity", "decision", "category", "release_version", "casebook_version",
-        "taxonomy_version", "scored_at", "expires_at",
+        "taxonomy_version", "scored_at", "expires_at", "candidate_toxicity", "candidate_decision",
+        "candidate_release_version",
     }  # fmt: skip
     assert len(verdict("video-1").probabilities) == N_CATEGORIES
     assert Verdict in {view.record for view in VIEWS}
