@@ -1,13 +1,19 @@
-"""`precedent simulate`: a platform's uploads as files, from a seed or from the KuaiMod benchmark."""
+"""`precedent simulate`: a platform's uploads as files, or what its viewers do for weeks, from a seed."""
 
+import importlib
 import os
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 import click
 
 from contracts.errors import BadInputError
+
+ARMS = "streams.arms:toxicity_aware"
+"""What gives a plan its experiment, ranker and assigner: handed in by name, since this room knows neither."""
 
 
 @click.group()
@@ -90,3 +96,92 @@ def replay_command(file: Path, out: Path, rate: float, start: datetime | None) -
 
     begin = start.replace(tzinfo=UTC) if start is not None else datetime.now(UTC)
     click.echo(f"{write_replay(file, out, begin, rate)} uploads in {out / 'uploads.jsonl'}")
+
+
+@simulate.command("platform")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
+@click.option("--users", type=click.IntRange(1), required=True, help="How many viewers.")
+@click.option("--days", type=click.IntRange(2), default=28, show_default=True, help="The pre-period included.")
+@click.option(
+    "--pre-days", type=click.IntRange(0), default=14, show_default=True, help="Days before arms are in force."
+)
+@click.option("--seed", type=click.IntRange(0), required=True, help="The same seed gives the same days.")
+@click.option("--begins", type=click.DateTime(["%Y-%m-%d"]), default="2026-03-02", show_default=True, help="First day.")
+@click.option("--prevalence", type=float, help="Share of violative videos (settings: 0.10).")
+@click.option("--recall", type=float, help="Share of them that the model finds (settings: 0.85).")
+@click.option("--false-positive-rate", type=float, help="Share of the others that it calls violative (settings: 0.02).")
+@click.option("--tolerance", type=float, help="Mean toxicity that viewers do not mind (settings: 0.45).")
+@click.option("--no-interference", is_flag=True, help="Reports change no video: arms share nothing.")
+@click.option("--form", type=click.Choice(["parquet", "jsonl"]), default="parquet", show_default=True)
+@click.option("--arms", default=ARMS, show_default=True, help="MODULE:FUNCTION that gives the plan's arms.")
+def platform_command(
+    out: Path,
+    users: int,
+    days: int,
+    pre_days: int,
+    seed: int,
+    begins: datetime,
+    prevalence: float | None,
+    recall: float | None,
+    false_positive_rate: float | None,
+    tolerance: float | None,
+    no_interference: bool,
+    form: Literal["parquet", "jsonl"],
+    arms: str,
+) -> None:
+    """Let viewers live on a platform for DAYS with an experiment, and write what they did and what is true.
+
+    Events go to OUT/events by topic, truth to OUT/truth: viewers, videos, and every user's sums in three worlds, the
+    experiment, all in control, and all in treatment.
+
+    \b
+    Example:
+      precedent simulate platform --out platform --users 5000 --days 28 --seed 1
+      precedent simulate platform --out mild --users 5000 --seed 1 --prevalence 0.02 --form jsonl
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from simulation.platform.days import Day, live
+    from simulation.platform.log.files import write_events, write_truth
+    from simulation.platform.log.totals import Tally, sum_up
+    from simulation.platform.population import Assigner, Plan, draw_population, everyone
+    from simulation.platform.settings import with_changes
+
+    plan = Plan(viewers=users, days=days, seed=seed, begins=begins.date(), starts_on=pre_days)
+    settings = with_changes(
+        prevalence=prevalence,
+        recall=recall,
+        false_positive_rate=false_positive_rate,
+        tolerance=tolerance,
+        interference=not no_interference,
+    )
+    given = _named(arms)(plan)
+    population = draw_population(plan, settings)
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
+        bar = progress.add_task("living", total=3 * days)
+
+        def world(assigner: Assigner) -> Iterator[Day]:
+            for day in live(population, given.rank, assigner):
+                yield day
+                progress.advance(bar)
+
+        tally = Tally(population)
+        written = write_events(out, world(given.assign), population, given.experiment, form=form, observe=tally.add)
+        worlds = {"experiment": tally.totals()}
+        for place, variant in enumerate(given.experiment.variants):
+            worlds[f"all {variant.name}"] = sum_up(world(everyone(place)), population)
+        write_truth(out, population, worlds)
+    click.echo(
+        f"{users} users, {days} days: {written.sessions} sessions, {written.impressions} impressions, "
+        f"{written.reports} reports, {written.exposures} exposures in {out / 'events'}"
+    )
+
+
+def _named(name: str) -> Any:
+    """The function of MODULE:FUNCTION; raises `BadInputError` where there is none."""
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInputError(f"--arms {name!r}: {error}, must be MODULE:FUNCTION") from error

@@ -260,6 +260,24 @@ class PlatformSettings:
             raise BadInputError(f"surfaces == {self.surfaces}, must be 0 or more and sum to 1")
 
 
+def with_changes(
+    *,
+    prevalence: float | None = None,
+    recall: float | None = None,
+    false_positive_rate: float | None = None,
+    tolerance: float | None = None,
+    interference: bool = True,
+) -> PlatformSettings:
+    """The central setting, but for what is given."""
+    model = {"recall": recall, "false_positive_rate": false_positive_rate}
+    return PlatformSettings(
+        videos=VideoSettings() if prevalence is None else VideoSettings(prevalence=prevalence),
+        model=ModelSettings(**{name: value for name, value in model.items() if value is not None}),
+        audience=AudienceSettings() if tolerance is None else AudienceSettings(tolerance=tolerance),
+        feedback=FeedbackSettings(on=interference),
+    )
+
+
 def _inside(part: Any, low: float, high: float, *names: str) -> None:
     """Each named field lies in [low, high], and is whole where it is declared so; NaN lies nowhere."""
     whole = {one.name for one in fields(part) if one.type in {"int", int}}

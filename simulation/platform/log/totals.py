@@ -62,28 +62,46 @@ _PER_DAY = (
 _PRE = {one.name for one in fields(UserTotals) if one.name.startswith("pre_")}
 
 
-def sum_up(days: Iterable[Day], population: Population) -> UserTotals:
-    """Fold a world's days into one row per user."""
-    plan = population.plan
-    n = plan.viewers
-    arm, exposed_on = np.full(n, -1, np.int8), np.full(n, NEVER, np.int32)
-    during, before, retained = np.zeros((len(_PER_DAY), n)), np.zeros((len(_PER_DAY), n)), np.zeros(n)
-    for day in days:
+class Tally:
+    """Takes a world's days one by one, in order, and gives the sums of all of them."""
+
+    def __init__(self, population: Population) -> None:
+        n = population.plan.viewers
+        self._population = population
+        self._arm, self._exposed_on = np.full(n, -1, np.int8), np.full(n, NEVER, np.int32)
+        self._before, self._during = np.zeros((2, len(_PER_DAY), n))
+        self._retained = np.zeros(n)
+
+    def add(self, day: Day) -> None:
+        """Count a day; who meets an arm on it for the first time counts from it on."""
         met = np.flatnonzero(day.arm_S >= 0)[::-1]  # the first of a viewer's sessions is written last
-        arms_today = np.full(n, -1, np.int8)
+        arms_today = np.full(len(self._arm), -1, np.int8)
         arms_today[day.viewer_S[met]] = day.arm_S[met]
-        new = (arms_today >= 0) & (exposed_on == NEVER)
-        arm[new], exposed_on[new] = arms_today[new], day.day
-        sums = _of_day(day, population)
-        if day.day < plan.starts_on:
-            before += sums
-            continue
-        counts = exposed_on != NEVER
-        during[:, counts] += sums[:, counts]
-        retained[counts & (sums[4] > 0) & (day.day >= exposed_on + RETAINED_AFTER_DAYS)] = 1.0
-    columns = dict(zip(_PER_DAY, during, strict=True)) | {"retained": retained}
-    columns |= {f"pre_{name}": sums for name, sums in zip(_PER_DAY, before, strict=True) if f"pre_{name}" in _PRE}
-    return UserTotals(arm, exposed_on, **columns)
+        new = (arms_today >= 0) & (self._exposed_on == NEVER)
+        self._arm[new], self._exposed_on[new] = arms_today[new], day.day
+        sums = _of_day(day, self._population)
+        if day.day < self._population.plan.starts_on:
+            self._before += sums
+            return
+        counts = self._exposed_on != NEVER
+        self._during[:, counts] += sums[:, counts]
+        came = sums[_PER_DAY.index("active_days")] > 0
+        self._retained[counts & came & (day.day >= self._exposed_on + RETAINED_AFTER_DAYS)] = 1.0
+
+    def totals(self) -> UserTotals:
+        """One row per user, of the days so far."""
+        columns = dict(zip(_PER_DAY, self._during.copy(), strict=True)) | {"retained": self._retained.copy()}
+        before = zip(_PER_DAY, self._before.copy(), strict=True)
+        columns |= {f"pre_{name}": sums for name, sums in before if f"pre_{name}" in _PRE}
+        return UserTotals(self._arm.copy(), self._exposed_on.copy(), **columns)
+
+
+def sum_up(days: Iterable[Day], population: Population) -> UserTotals:
+    """The sums of all days of a world."""
+    tally = Tally(population)
+    for day in days:
+        tally.add(day)
+    return tally.totals()
 
 
 def _of_day(day: Day, population: Population) -> npt.NDArray[np.float64]:
