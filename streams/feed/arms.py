@@ -1,6 +1,6 @@
 """A viewer and their candidates in; one ordered list out, as their arms ask, and the exposures to log.
 
-    running experiments -> the viewer's arms -> policy -> rank -> { list, exposures }
+    running experiments -> the viewer's arms -> policy, whose decisions -> rank -> { list, exposures }
 
 A viewer is exposed to an experiment where its arm took effect: where another of its arms would have shown them
 another list. Every arm is ranked for, all else as it is served, so the condition is the same whichever arm the viewer
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from contracts.experiments import Experiment, Experiments, Variant
 from contracts.viewers import ExperimentExposure, Surface
 from features.lookup import AuthorFeatures, VideoFeatures, ViewerFeatures
-from features.rank import DEFAULT_POLICY, Candidates, Ranked, RankPolicy, rank
+from features.rank import DEFAULT_POLICY, Candidates, Decisions, Ranked, RankPolicy, rank
 
 Assign = Callable[[Experiment, Sequence[str]], npt.NDArray[np.int8]]
 
@@ -77,7 +77,8 @@ class Feed:
         arms = self.arms_of(viewer.user_id, surface, now)
 
         def list_under(those: Sequence[Arm]) -> Ranked:
-            return rank(candidates, features, viewer, self._policy_of(those), authors=authors)
+            policy, decisions = self._policy_of(those), _decisions_of(those)
+            return rank(candidates, features, viewer, policy, authors=authors, decisions=decisions)
 
         served = list_under(arms)
         exposures = []
@@ -95,6 +96,11 @@ class Feed:
             place = f"experiment {arm.experiment.experiment_id!r}, variant {arm.variant.name!r}"
             policy = policy.overridden(arm.variant.ranking, place=place)
         return policy
+
+
+def _decisions_of(arms: Iterable[Arm]) -> Decisions:
+    """Whose decisions the arms obey: at most one experiment on moderation runs for a viewer at a time."""
+    return "candidate" if any(arm.variant.decisions == "candidate" for arm in arms) else "live"
 
 
 class Unsent:

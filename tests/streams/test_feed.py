@@ -14,7 +14,7 @@ from contracts.viewers import ExperimentExposure, Surface
 from features.lookup import ViewerFeatures
 from features.rank import RankPolicy
 from streams.feed.arms import Feed, Served, Unsent
-from tests.ab_tests.samples import experiment, fields
+from tests.ab_tests.samples import MODERATION, experiment, fields
 from tests.features.test_rank import INTOLERANT, candidates, features
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -96,6 +96,28 @@ def test_experiments_of_two_layers_act_together_and_each_exposes_for_itself() ->
     assert served.ranked.video_ids == ("v0",)
     assert [exposure.experiment_id for exposure in served.exposures] == ["two"]  # strength could change nothing
     assert [exposure.experiment_id for exposure in serve(0, offered, experiment(), other).exposures] == ["one", "two"]
+
+
+MODERATED = experiment(
+    "release", layer="moderation", subject="moderation", variants=MODERATION, primary="toxic_share",
+    metrics=["toxic_share"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "shown"), [(0, ("v0", "v1")), (1, ("v1",))])
+def test_arms_of_an_experiment_on_moderation_obey_one_release_each(place: int, shown: tuple[str, ...]) -> None:
+    offered = (candidates(1.0, 0.5), features([0.0, 0.0], candidate=[(0.0, 3), (0.0, 0)]))
+    served = serve(place, offered, MODERATED)
+    assert served.ranked.video_ids == shown
+    assert [exposure.variant for exposure in served.exposures] == [MODERATION[place]["name"]]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("tried", [None, [(0.25, 0), (0.0, 0)]])
+def test_where_the_releases_agree_or_no_candidate_was_asked_nobody_is_exposed(place: int, tried: Any) -> None:
+    offered = (candidates(1.0, 0.5), features([0.25, 0.0], candidate=tried))
+    assert serve(place, offered, MODERATED).exposures == ()
+    assert serve(place, offered, MODERATED).ranked.video_ids == ("v1", "v0")
 
 
 def test_real_assignment_serves_both_arms_and_exposes_users_outside_to_nothing() -> None:
