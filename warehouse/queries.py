@@ -1,11 +1,11 @@
-"""Ask the warehouse about its verdicts: each function is one statement and returns a typed result.
+"""Ask the warehouse about its verdicts and days: each function is one statement and returns a typed result.
 
 Every count is of events, not of rows: replayed events count once. All raise `DependencyError` when the warehouse
 does not answer.
 """
 
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, Protocol
 
 from contracts.taxonomy import Category
@@ -39,6 +39,17 @@ class LatencyQuantiles(NamedTuple):
     p90_ms: float
     p99_ms: float
     max_ms: float
+
+
+class DayTotals(NamedTuple):
+    """Sums over the users of a day, as last rebuilt."""
+
+    users: int
+    impressions: int
+    toxic_impressions: int
+    reports: int
+    watch_ms: int
+    usage_ms: int
 
 
 def _ask(client: Queries, sql: str, parameters: dict[str, Any] | None = None, **options: Any) -> list[tuple[Any, ...]]:
@@ -96,3 +107,12 @@ def latency_quantiles(client: Queries, *, since: datetime = _EPOCH) -> LatencyQu
     """
     verdicts, (p50, p90, p99), longest = _ask(client, sql, {"since": since})[0]
     return LatencyQuantiles(verdicts, p50, p90, p99, longest if verdicts else float("nan"))
+
+
+def day_totals(client: Queries, day: date) -> DayTotals:
+    """What the users of a day did together; zeros for a day that was never rebuilt."""
+    sql = """
+        SELECT count(), sum(impressions), sum(toxic_impressions), sum(reports), sum(watch_ms), sum(usage_ms)
+        FROM user_days WHERE day = {day:Date}
+    """
+    return DayTotals(*map(int, _ask(client, sql, {"day": day})[0]))
