@@ -39,9 +39,12 @@ class ReleaseFollower:
         return self._policy
 
     async def follow(self) -> None:
-        """Follow until cancelled."""
+        """Follow until cancelled; what nobody foresaw is told like the rest, and does not end the following."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 - a worker that follows no more would say nothing of it
+                self._complain(f"{type(error).__name__}: {error}")
             await asyncio.sleep(self._every_s)
 
     async def first_policy(self) -> Policy:

@@ -193,6 +193,7 @@ def test_a_file_that_is_no_store_is_a_dependency_error(tmp_path: Path) -> None:
     config.sqlite_path.write_text("not a database, but long enough to be taken for the header of one\n" * 20)
     with pytest.raises(DependencyError, match="file is not a database"):
         open_store(config)
+    assert not list(tmp_path.glob("*.registry.*"))
 
 
 def test_a_redis_that_is_away_is_a_dependency_to_wait_for(tmp_path: Path, redis_store: OpenStore) -> None:

@@ -91,6 +91,26 @@ def test_a_broken_pointer_leaves_the_policy_as_it_is_and_is_reported_once(root: 
     assert pin_after_looks(follower) == LATER
 
 
+def test_what_nobody_foresaw_is_reported_once_and_does_not_end_the_following(root: Path, caplog):
+    class Confused(Readiness):
+        async def ready(self, pin: Pin) -> bool:
+            if pin == LATER and await super().ready(pin) and self.asked < 4:
+                raise RuntimeError("what is this?")
+            return await super().ready(pin)
+
+    async def follow() -> Pin:
+        follower = ReleaseFollower(ReleasesRoot(root), Confused(FIRST, LATER), every_s=0.001)
+        await follower.first_policy()
+        point_to(root, LATER)
+        following = asyncio.create_task(follower.follow())
+        await asyncio.wait({following}, timeout=0.5)
+        following.cancel()
+        return follower.policy.pin
+
+    assert asyncio.run(follow()) == LATER
+    assert sum("RuntimeError: what is this?" in record.message for record in caplog.records) == 1
+
+
 def test_the_first_policy_is_waited_for(tmp_path: Path):
     follower = ReleaseFollower(ReleasesRoot(tmp_path), Readiness(FIRST), every_s=0.01)
 
