@@ -26,6 +26,7 @@ from streams.kafka.pacing import PacedProducer
 from streams.stack import Stack, embedded_stack
 from warehouse.address import connect, parse_address
 from warehouse.daily import rebuild
+from warehouse.queries import day_totals
 
 DAY = date(2026, 3, 1)
 ROUNDS = ((600_000, 10_000), (600_000, 3_333))
@@ -110,9 +111,6 @@ def _sums(stack: Stack) -> tuple[int, int, int, int]:
     assert stack.warehouse is not None
     client = connect(parse_address(stack.warehouse))
     rebuild(client, [DAY])
-    sql = (
-        "SELECT count(), sum(impressions), sum(toxic_impressions), sum(watch_ms) FROM user_days WHERE day = {day:Date}"
-    )
-    users, impressions, toxic, watched = client.query(sql, {"day": DAY}).result_rows[0]
+    totals = day_totals(client, DAY)
     client.close()
-    return int(users), int(impressions), int(toxic), int(watched)
+    return totals.users, totals.impressions, totals.toxic_impressions, totals.watch_ms
