@@ -47,6 +47,8 @@ class OpenStore:
         except (OSError, sqlite3.Error) as error:
             msg = f"features cannot be registered ({registry}, {self.config.shown_online}): {error}"
             raise DependencyError(msg) from error
+        finally:
+            beside.unlink(missing_ok=True)
         self.feast.refresh_registry()
 
 
