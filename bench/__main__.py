@@ -18,6 +18,7 @@ BENCHES = {
     "whole_path": "upload to readable feature beside the same work in a tight loop, text-only and with media",
     "assignment": "users a second assigned to arms, beside a plain loop of hashlib",
     "ab_validity": "A/B estimates on thousands of re-randomisations: false positives, coverage, daily looks, leaks",
+    "platform": "toxicity-aware ranking on the simulated platform: truth, estimates, bias, coverage, a grid",
     "ingest": "impressions from the broker into deduplicated sums, and again in other batches",
     "quality": "accuracy and calibration on simulated uploads of an unseen seed, and ablations",
 }

@@ -5,7 +5,8 @@ Truth: every user lives the same 14 days in control and in treatment, by the sam
 two thirds of the reports are about violative videos and the model finds 85% of those (it fell by 53%); active days and
 usage time change by less than an experiment of 10,000 users can see (so it was for active days; usage time rose by 8%
 and was seen: who is not put off watches on); with interference an A/B test understates the effect (it overstates it:
-the treatment gains the removals that the control's reports bring, the control loses those that the treatment's would).
+the treatment is spared what the control's reports remove, the control misses the reports that treated users no longer
+make).
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.ab_validity import band
 from bench.platform_worlds import WATCHED, Worlds, analysed, effect, live_worlds
 from contracts.experiments import MetricName
 from simulation.platform.population import Plan
@@ -62,8 +64,12 @@ def _plan(viewers: int, seed: int) -> Plan:
 
 
 def _mean(values: Sequence[float]) -> tuple[float, float]:
-    """The mean over runs and its standard error."""
-    return float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0
+    """The mean over runs and its standard error, NaN where there are too few."""
+    if not values:
+        return float("nan"), float("nan")
+    return float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5) if len(values) > 1 else float(
+        "nan"
+    )
 
 
 def _tell_truth(runs: Sequence[Worlds], viewers: int) -> dict[str, Any]:
@@ -96,7 +102,10 @@ def _tell_found(runs: Sequence[Worlds]) -> dict[str, Any]:
     )  # fmt: skip
     figures = {}
     for name in WATCHED:
-        found = [result[name.value] for result in results]
+        found = [result[name.value] for result in results if name.value in result]
+        if not found:
+            table.add_row(name.value, "too few events")
+            continue
         first = found[0].relative_interval
         figures[name.value] = row = {
             "mean": float(np.mean([one.relative for one in found])),
@@ -122,11 +131,11 @@ def _bias(runs: Sequence[Worlds]) -> dict[str, dict[str, float]]:
         plain, paired = [], []
         for run in runs:
             truth = effect(run.control, run.treatment, name).relative
-            mixed, alone = (
-                analysed(rows, run.treated, [name])[name.value].relative for rows in (run.mixed, run.as_if_alone)
-            )
-            plain.append(mixed - truth)
-            paired.append(mixed - alone)
+            results = [analysed(rows, run.treated, [name]) for rows in (run.mixed, run.as_if_alone)]
+            if all(name.value in result for result in results):
+                mixed, alone = (result[name.value].relative for result in results)
+                plain.append(mixed - truth)
+                paired.append(mixed - alone)
         figures[name.value] = dict(
             zip(("plain", "plain_se", "bias", "bias_se"), _mean(plain) + _mean(paired), strict=True)
         )
@@ -162,7 +171,7 @@ def _tell_coverage(pool: Worlds, repeats: int, sample: int) -> dict[str, Any]:
         rows = np.where(treated, pool.treatment[:, drawn], pool.control[:, drawn])
         for name, one in analysed(rows, treated, COVERED).items():
             hits[name] += (truth[name] in one.relative_interval, truth[name] in one.plain_interval, 1)
-    low, high = _band(repeats, 0.95)
+    low, high = band(repeats, 0.95)
     table = _table(
         f"Coverage of the true effect, interference off: {repeats:,} experiments of {sample:,} users drawn from "
         f"{pool.control.shape[1]:,}; binomial 99.9% band {low:.2%} to {high:.2%}",
@@ -178,14 +187,6 @@ def _tell_coverage(pool: Worlds, repeats: int, sample: int) -> dict[str, Any]:
         )  # fmt: skip
     _say(table)
     return figures
-
-
-def _band(n: int, share: float, *, level: float = 0.999) -> tuple[float, float]:
-    """Between which rates n trials of probability `share` fall with probability `level` (exact binomial)."""
-    from scipy.stats import binom
-
-    tail = (1.0 - level) / 2.0
-    return float(binom.ppf(tail, n, share)) / n, float(binom.ppf(1.0 - tail, n, share)) / n
 
 
 def _tell_grid(viewers: int) -> list[dict[str, float]]:
