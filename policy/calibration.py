@@ -8,6 +8,8 @@ from contracts.releases import CategoryThresholds, Thresholds
 from contracts.taxonomy import POSITIVE_INDEX, VIOLATIVE
 
 NEVER = 1.01
+FEWEST_TO_MOVE_THE_LINE = 2_000
+"""With fewer held-out cases a line other than 0.5 is chance: on unseen ones it cost 0.5 to 0.9 points."""
 TEMPERATURES = (0.25, 8.0)
 """A few held-out cases that happen to be separable must not make the student certain of everything."""
 
@@ -15,10 +17,12 @@ TEMPERATURES = (0.25, 8.0)
 def fit_temperature(
     logits_N_K: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64], *, bias_penalty: float = 0.02
 ) -> tuple[float, npt.NDArray[np.float32]]:
-    """Temperature and class biases [16] that minimise the penalised mean cross-entropy (Guo et al. 2017, 4.2).
+    """Temperature and class biases [K] that minimise the penalised mean cross-entropy (Guo et al. 2017, 4.2).
 
-    Calibrated logits are `logits / temperature + bias`.
+    Calibrated logits are `logits / temperature + bias`; without a case they stay as they are.
     """
+    if not len(labels_N):
+        return 1.0, np.zeros(logits_N_K.shape[1], np.float32)
     logits, labels = torch.from_numpy(logits_N_K).double(), torch.from_numpy(labels_N)
     log_temperature = torch.zeros(1, dtype=torch.double, requires_grad=True)
     bias = torch.zeros(logits.shape[1], dtype=torch.double, requires_grad=True)
@@ -54,13 +58,13 @@ def choose_thresholds(
 ) -> Thresholds:
     """Thresholds from scores that never saw their own case.
 
-    Toxicity: where binary accuracy is highest, 0.5 where nothing is clearly better. Review and remove: the lowest
-    probability of one violative category from which on the share of truly violative videos is at least the
-    precision asked for, over all categories together; never reached where no probability does.
+    Toxicity: where binary accuracy is highest, 0.5 where nothing is clearly better or the cases are few. Review and
+    remove: the lowest probability of one violative category from which on the share of truly violative videos is at
+    least the precision asked for, over all categories together; never reached where no probability does.
     """
     violative = labels_N != POSITIVE_INDEX
     toxicity = 1.0 - probabilities_N_16[:, POSITIVE_INDEX]
-    line = _most_accurate(toxicity, violative)
+    line = _most_accurate(toxicity, violative) if len(labels_N) >= FEWEST_TO_MOVE_THE_LINE else 0.5
     strongest = np.delete(probabilities_N_16, POSITIVE_INDEX, axis=1).max(axis=1)
     remove = _precise_from(strongest, violative, remove_precision)
     review = min(_precise_from(strongest, violative, review_precision), remove)

@@ -80,11 +80,3 @@ def read_precedents(path: Path) -> list[Evidence]:
         ]
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise BadInputError(f"{path}: is not a casebook: {str(error).splitlines()[0]}") from error
-
-
-def case_ids_of(path: Path) -> list[str]:
-    """The case ids of a casebook; raises `BadInputError` where the file is not one."""
-    try:
-        return pl.read_parquet(path, columns=["case_id"])["case_id"].to_list()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise BadInputError(f"{path}: is not a casebook: {str(error).splitlines()[0]}") from error

@@ -139,9 +139,8 @@ def kuaimod(cases_path: Path, release_path: Path | None, predictions: Path | Non
       precedent benchmark kuaimod --cross-validate 5 --cases ../shared/kuaimod_benchmark/public_cases.jsonl
       precedent benchmark kuaimod --release release-1 --cases cases.jsonl --predictions out.jsonl
     """
-    from policy.benchmark.kuaimod import run_benchmark, run_cross_validation, write_predictions
-    from policy.casebook import case_ids_of
-    from policy.evidence import read_cases
+    from policy.benchmark.kuaimod import refuse_taught, run_benchmark, run_cross_validation, write_predictions
+    from policy.evidence import read_cases, read_taught
     from serving.releases import open_release
 
     if (release_path is None) == (folds is None):
@@ -156,10 +155,11 @@ def kuaimod(cases_path: Path, release_path: Path | None, predictions: Path | Non
         return
     assert release_path is not None
     folder = open_release(release_path)
-    taught = frozenset(case_ids_of(folder.precedents))
+    name = f"Precedent, release {folder.release.version}"
+    refuse_taught(cases, read_taught(folder.taught), name=name)
     verdicts: list[Verdict] = []
     _score(folder, [case.upload for case in cases], (cases_path.parent,), verdicts.append)
-    click.echo(run_benchmark(cases, verdicts, name=f"Precedent, release {folder.release.version}", taught=taught))
+    click.echo(run_benchmark(cases, verdicts, name=name))
     if predictions is not None:
         write_predictions(predictions, cases, [verdict.category.position for verdict in verdicts])
 

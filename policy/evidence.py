@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import orjson
+import polars as pl
 from pydantic import ValidationError
 
 from contracts.cases import DecidedCase
@@ -49,6 +50,23 @@ def digest_of_cases(cases: Sequence[DecidedCase]) -> str:
     for case in cases:
         digest.update(case.model_dump_json().encode() + b"\n")
     return f"sha256:{digest.hexdigest()}"
+
+
+def write_taught(cases: Sequence[DecidedCase], path: Path) -> None:
+    """Write which cases a release was trained on, its precedents and all others, by the ids of case and video."""
+    ids = {"case_id": [c.case_id for c in cases], "video_id": [c.upload.video_id for c in cases]}
+    pl.DataFrame(ids, schema=dict.fromkeys(ids, pl.String)).write_parquet(path, compression="zstd")
+
+
+def read_taught(path: Path) -> frozenset[str]:
+    """Ids of the cases that a release was trained on, and of their videos; raises `BadInputError` without them."""
+    try:
+        table = pl.read_parquet(path, columns=["case_id", "video_id"])
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise BadInputError(
+            f"{path}: does not say what the release was trained on: {str(error).splitlines()[0]}"
+        ) from error
+    return frozenset(table["case_id"]) | frozenset(table["video_id"])
 
 
 async def gather(

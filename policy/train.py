@@ -1,7 +1,7 @@
 """Decided cases in, a release folder out: text tower, fusion, calibration, casebook, thresholds, manifest.
 
-    cases + frames -> inputs -> text tower (wide, out of sample) -> fusion -> temperature
-                             -> precedents -> blend (own case masked) -> thresholds -> release
+    cases + frames -> inputs -> text tower (wide, out of sample) -> fusion -> calibration
+                             -> precedents (own case masked) -> thresholds -> release
 
 What judges the model never taught it: a case's wide logits, its precedents and its place among the thresholds
 come from fits that did not see it.
@@ -10,7 +10,6 @@ come from fits that did not see it.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +22,14 @@ from contracts.releases import InputShape, Release, Thresholds
 from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
 from policy.calibration import choose_thresholds, expected_calibration_error, fit_temperature
 from policy.casebook import Evidence, choose_precedents, write_precedents
-from policy.evidence import digest_of_cases
+from policy.evidence import digest_of_cases, write_taught
 from policy.fusion import FusionSettings, fit_fusion
 from policy.releases import new_folder, write_manifest
 from policy.text_fit import TextFit, TextSettings, fit_text
 from serving.casebook import Blend, Casebook, search, write_casebook
 from serving.preprocess.batch import preprocess
 from serving.preprocess.inputs import ModelInputs
-from serving.releases import CASEBOOK, PRECEDENTS, STUDENT
+from serving.releases import CASEBOOK, PRECEDENTS, STUDENT, TAUGHT
 from serving.student import FRAMES, Student, StudentShape
 
 Tick = Callable[[str], None]
@@ -38,7 +37,10 @@ Tick = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """What `train` may be told; `fused` None fuses where there are enough cases with frames to learn from."""
+    """What `train` may be told; `fused` None fuses where there are enough cases with frames to learn from.
+
+    as_like_as: a precedent is heard by videos more like it than all but this share of random pairs of cases are.
+    """
 
     inputs: InputShape = InputShape(n_frames=9, frame_px=64, text_buckets=65_536, max_ngrams=4_096)
     text: TextSettings = field(default_factory=TextSettings)
@@ -47,6 +49,7 @@ class TrainSettings:
     fewest_cases_to_fuse: int = 300
     held_out_share: float = 0.2
     precedents_at_most: int = 2_000
+    as_like_as: float = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,28 +105,29 @@ def train(
         judged = held_out
     tick("calibration and casebook")
     logits, unseen = _out_of_sample(student, inputs, text)
-    temperature, bias = fit_temperature(logits[judged], labels[judged])
+    calibrating = judged if fused else judged[labels[judged] != POSITIVE_INDEX]
+    named = slice(None) if fused else slice(POSITIVE_INDEX)
+    temperature, bias = fit_temperature(logits[calibrating, named], labels[calibrating])
     student.log_temperature.fill_(float(np.log(temperature)))
-    student.class_bias.copy_(torch.from_numpy(bias))
+    student.class_bias[named] = torch.from_numpy(bias)
     _, embeddings = run_student(student, inputs)
-    classifier = _softmax(logits / temperature + bias)
+    classifier = student.calibrated(torch.from_numpy(logits[judged])).numpy()
     citable = np.flatnonzero(np.linalg.norm(embeddings, axis=1) > 0.5)
     chosen = choose_precedents([cases[row] for row in citable], at_most=settings.precedents_at_most, rng=rng)
     known = citable[chosen]
-    casebook = _casebook(cases, embeddings, known)
+    casebook = casebook_of(cases, embeddings, known)
     others = np.setdiff1d(known, judged) if fused else known
-    calibrating = _casebook(cases, embeddings, others)
+    seen_by_judged = casebook_of(cases, embeddings, others)
     masked = _own_position(others, judged)
-    blend = fit_blend(calibrating, unseen[judged], classifier[judged], labels[judged], exclude=masked)
-    calibrated = replace(calibrating, blend=blend)
-    blended = search(calibrated, unseen[judged], classifier[judged], exclude=masked).probabilities
+    blend = Blend(floor=_floor(seen_by_judged, unseen[judged], masked, settings.as_like_as))
+    blended = search(replace(seen_by_judged, blend=blend), unseen[judged], classifier, exclude=masked).probabilities
     thresholds = choose_thresholds(blended, labels[judged])
     return Policy(
         student.eval(),
         replace(casebook, blend=blend),
         [evidence[row] for row in known],
         thresholds,
-        metrics=_metrics(blended, classifier[judged], labels[judged], thresholds),
+        metrics=_metrics(blended, classifier, labels[judged], thresholds),
     )
 
 
@@ -133,14 +137,13 @@ class Lineage:
 
     version: int
     parent: int | None
-    n_cases: int
-    trained_on: str
+    cases: tuple[DecidedCase, ...]
 
     @classmethod
     def of(cls, cases: Sequence[DecidedCase], parent: Release | None = None) -> "Lineage":
         """The release after `parent`, or the first."""
         before = None if parent is None else parent.version
-        return cls(1 if before is None else before + 1, before, len(cases), digest_of_cases(cases))
+        return cls(1 if before is None else before + 1, before, tuple(cases))
 
 
 def write_release(policy: Policy, path: Path, lineage: Lineage, *, settings: TrainSettings, now: datetime) -> Release:
@@ -151,6 +154,7 @@ def write_release(policy: Policy, path: Path, lineage: Lineage, *, settings: Tra
         export_student(policy.student, draft / STUDENT)
         write_casebook(policy.casebook, draft / CASEBOOK)
         write_precedents(policy.precedents, draft / PRECEDENTS)
+        write_taught(lineage.cases, draft / TAUGHT)
         return write_manifest(
             draft,
             lambda digests: Release(
@@ -160,10 +164,10 @@ def write_release(policy: Policy, path: Path, lineage: Lineage, *, settings: Tra
                 inputs=settings.inputs,
                 thresholds=policy.thresholds,
                 casebook_version=lineage.version,
-                n_cases=lineage.n_cases,
+                n_cases=len(lineage.cases),
                 digests=digests,
                 metrics=policy.metrics,
-                trained_on=lineage.trained_on,
+                trained_on=digest_of_cases(lineage.cases),
             ),
         )
 
@@ -182,33 +186,10 @@ def run_student(
     return probabilities, embeddings
 
 
-def fit_blend(
-    casebook: Casebook,
-    embeddings_B_D: npt.NDArray[np.float32],
-    classifier_B_16: npt.NDArray[np.float32],
-    labels_B: npt.NDArray[np.int64],
-    *,
-    exclude: npt.NDArray[np.int64],
-) -> Blend:
-    """Choose the blend with the least cross-entropy on B judged cases, of the label and of violative or not.
-
-    Each case is masked among its precedents.
-
-    Precedents always have a voice: what was decided an hour ago must be able to change a verdict.
-    """
-    best, least = Blend(), np.inf
-    for strength, sharpness, floor in product((0.05, 0.15, 0.4, 1.0), (2.0, 6.0), (0.3, 0.5, 0.7, 0.85)):
-        blend = Blend(strength=strength, sharpness=sharpness, floor=floor)
-        found = search(replace(casebook, blend=blend), embeddings_B_D, classifier_B_16, exclude=exclude)
-        loss = _cross_entropy(found.probabilities, labels_B) + _binary_cross_entropy(found.probabilities, labels_B)
-        if loss < least:
-            best, least = blend, loss
-    return best
-
-
-def _casebook(
+def casebook_of(
     cases: Sequence[DecidedCase], embeddings: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]
 ) -> Casebook:
+    """Casebook of the cases at `rows`."""
     chosen = [cases[row] for row in rows]
     return Casebook(
         embeddings=embeddings[rows],
@@ -216,6 +197,16 @@ def _casebook(
         categories=np.array([case.category.position for case in chosen], np.int32),
         weights=np.array([case.weight for case in chosen], np.float32),
     )
+
+
+def _floor(
+    casebook: Casebook, embeddings: npt.NDArray[np.float32], own: npt.NDArray[np.int64], as_like_as: float
+) -> float:
+    """The cosine that only `as_like_as` of all pairs of a judged case and another's precedent exceed."""
+    some = np.linspace(0, len(own), min(len(own), 512), endpoint=False, dtype=np.int64)
+    cosine = embeddings[some] @ casebook.embeddings.T
+    others = cosine[np.arange(len(casebook)) != own[some, None]]
+    return float(np.clip(np.quantile(others, 1.0 - as_like_as), 0.0, 0.95)) if others.size else 0.95
 
 
 def _own_position(precedent_rows: npt.NDArray[np.int64], judged: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -270,17 +261,6 @@ def _metrics(
     }
 
 
-def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
 def _cross_entropy(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
     assert probabilities.shape[1] == N_CATEGORIES
     return float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1.0)).mean())
-
-
-def _binary_cross_entropy(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
-    """Mean negative log probability of what is true, violative or positive."""
-    p_positive = np.clip(probabilities[:, POSITIVE_INDEX], 1e-7, 1.0 - 1e-7)
-    return float(-np.log(np.where(labels == POSITIVE_INDEX, p_positive, 1.0 - p_positive)).mean())

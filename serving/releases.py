@@ -1,7 +1,7 @@
 """Release folder in, models and thresholds out: where a releases root keeps what, read and verified.
 
 ROOT/pointer.json                      which pins serve (contract `ReleasePointer`)
-ROOT/releases/<version>/               release.json, student.onnx, casebook.parquet, casebook.onnx
+ROOT/releases/<version>/               release.json, student.onnx, casebook.parquet, casebook.onnx, taught.parquet
 ROOT/casebooks/<version>/              a casebook published between releases: casebook.json, .parquet, .onnx
 
 Each folder has a manifest with the digests of its files; what does not match is not loaded.
@@ -27,8 +27,9 @@ MANIFEST = "release.json"
 STUDENT = "student.onnx"
 CASEBOOK = "casebook.onnx"
 PRECEDENTS = "casebook.parquet"
+TAUGHT = "taught.parquet"
 DIGESTED = (STUDENT, CASEBOOK, PRECEDENTS)
-"""What every release has; a large casebook keeps its matrix in one file more, which the manifest names too."""
+"""What serving needs of every release; the manifest names, too, whatever else lies in its folder."""
 CASEBOOK_MANIFEST = "casebook.json"
 CASEBOOK_DIGESTED = (CASEBOOK, PRECEDENTS)
 """What every casebook published between releases has."""
@@ -52,6 +53,10 @@ class ReleaseFolder:
     @property
     def precedents(self) -> Path:
         return self.path / PRECEDENTS
+
+    @property
+    def taught(self) -> Path:
+        return self.path / TAUGHT
 
     @property
     def pin(self) -> Pin:

@@ -200,8 +200,16 @@ class Student(nn.Module):
         return unit(text_B_T if hidden_B_H is None else torch.cat([unit(text_B_T), unit(hidden_B_H)], dim=1))
 
     def calibrated(self, logits_B_K: Tensor) -> Tensor:
-        """Probabilities [B, 16] of logits, by temperature and class biases (Guo et al. 2017, section 4.2)."""
-        return torch.softmax(logits_B_K * torch.exp(-self.log_temperature) + self.class_bias, dim=1)
+        """Probabilities [B, 16] of logits, by temperature and class biases (Guo et al. 2017, section 4.2).
+
+        Words alone bring calibrated odds of positive, which stay; the category given violative is calibrated.
+        """
+        logits = logits_B_K * torch.exp(-self.log_temperature) + self.class_bias
+        if self.shape.fused:
+            return torch.softmax(logits, dim=1)
+        positive = torch.exp(logits_B_K[:, POSITIVE_INDEX:])
+        given_violative = torch.softmax(logits[:, :POSITIVE_INDEX], dim=1)
+        return torch.cat([given_violative * (1.0 - positive), positive], dim=1)
 
     def forward(
         self,

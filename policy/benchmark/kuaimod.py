@@ -84,19 +84,20 @@ def run_cross_validation(
     return CrossValidated(judged, left_out, folds, tuple(seeds), _worded(cases))
 
 
-def run_benchmark(
-    cases: Sequence[DecidedCase], verdicts: Sequence[Verdict], *, name: str, taught: frozenset[str] = frozenset()
-) -> str:
-    """The table with a release's row, from its verdicts on the cases in order.
+def refuse_taught(cases: Sequence[DecidedCase], taught: frozenset[str], *, name: str) -> None:
+    """Raise `BadInputError` when a release was trained on some of the cases: it would recite, not judge.
 
-    Raises `BadInputError` when the release was taught some of the cases: it would recite, not judge.
+    `taught`: the ids of all cases it was trained on, precedents or not, and of their videos.
     """
-    ids = [case.case_id for case in cases]
-    if met := sorted(taught.intersection(ids)):
+    if met := sorted(case.case_id for case in cases if taught & {case.case_id, case.upload.video_id}):
         raise BadInputError(
-            f"case {met[0]} and {len(met) - 1} more of {len(ids)} were taught to {name}, a benchmark's cases must be "
-            "unseen: take other cases, or --cross-validate"
+            f"case {met[0]} and {len(met) - 1} more of {len(cases)} were taught to {name}, a benchmark's cases must "
+            "be unseen: take other cases, or --cross-validate"
         )
+
+
+def run_benchmark(cases: Sequence[DecidedCase], verdicts: Sequence[Verdict], *, name: str) -> str:
+    """The table with a release's row, from its verdicts on the cases in order."""
     violative = np.array([verdict.category.position != POSITIVE_INDEX for verdict in verdicts])
     labels = labels_of(cases)
     columns = judge_columns(labels, violative)

@@ -10,7 +10,7 @@ from contracts.errors import CheckFailedError
 from policy.benchmark.cross_validation import Probabilities
 from policy.benchmark.sight import Sight
 from policy.casebook import Evidence
-from policy.train import Policy, TrainSettings, run_student, train
+from policy.train import Policy, TrainSettings, casebook_of, run_student, train
 from serving.casebook import search
 from serving.preprocess.batch import preprocess
 
@@ -52,14 +52,7 @@ class StudentJudge:
         """The same student with more precedents, as a casebook published between two releases has them."""
         _, embeddings = self._run(cases)
         known = np.linalg.norm(embeddings, axis=1) > 0.5
-        book, new = self.policy.casebook, [case for case, there in zip(cases, known, strict=True) if there]
-        casebook = replace(
-            book,
-            embeddings=np.concatenate([book.embeddings, embeddings[known]]),
-            case_ids=(*book.case_ids, *(case.case_id for case in new)),
-            categories=np.append(book.categories, [case.category.position for case in new]).astype(np.int32),
-            weights=np.append(book.weights, [case.weight for case in new]).astype(np.float32),
-        )
+        casebook = self.policy.casebook.with_news(casebook_of(cases, embeddings, np.flatnonzero(known)))
         taught = self.taught | {case.case_id for case in cases}
         return replace(self, policy=replace(self.policy, casebook=casebook), taught=taught)
 

@@ -134,14 +134,13 @@ def _model(casebook: Casebook, matrices: list["TensorProto"]) -> "ModelProto":
         votes_here = Greater(closeness, zero)
         position = Where(votes_here, nearest, nobody)
         kernel = Pow(closeness, sharpness)
-        weight = Gather(weights, position)
+        voice = Gather(voices, position)
         category = Gather(categories, position)
-        vote = Mul(kernel, weight)
+        vote = Mul(kernel, voice)
         votes = Unsqueeze(vote, last)
         ruled = OneHot(category, n_categories, off_on)
         ballots = Mul(votes, ruled)
-        tally = ReduceSum <keepdims = 0> (ballots, precedent_axis)
-        heard = Mul(tally, strength)
+        heard = ReduceSum <keepdims = 0> (ballots, precedent_axis)
         total = ReduceSum <keepdims = 1> (heard, category_axis)
         both = Add(classifier, heard)
         voters = Add(total, one)
@@ -158,7 +157,6 @@ def _model(casebook: Casebook, matrices: list["TensorProto"]) -> "ModelProto":
         "floor": np.array(blend.floor, np.float32),
         "above_floor": np.array(1.0 - blend.floor, np.float32),
         "sharpness": np.array(blend.sharpness, np.float32),
-        "strength": np.array(blend.strength, np.float32),
         "zero": np.array(0.0, np.float32),
         "one": np.array(1.0, np.float32),
         "minus_one": np.array(-1.0, np.float32),
@@ -170,7 +168,7 @@ def _model(casebook: Casebook, matrices: list["TensorProto"]) -> "ModelProto":
         "off_on": np.array([0.0, 1.0], np.float32),
         "first": np.array([0], np.int64),
         "n_cited": np.array([N_CITED], np.int64),
-        "weights": np.pad(casebook.weights, (0, padding)),
+        "voices": np.pad(casebook.voices, (0, padding)),
         "case_ids": np.pad(id_bytes(casebook.case_ids), ((0, padding), (0, 0))),
         "categories": np.pad(casebook.categories.astype(np.int32), (0, padding), constant_values=-1),
         **{f"start_{i}": np.array([i * BLOCK], np.int64) for i in range(len(matrices))},

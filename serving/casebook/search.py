@@ -2,14 +2,16 @@
 
 For a video with embedding x and the k nearest precedents (cosine s_j, weight u_j, category y_j):
 
-    vote_j        = u_j * clip((s_j - floor) / (1 - floor), 0, 1) ** sharpness
-    probabilities = (classifier + strength * sum_j vote_j onehot(y_j)) / (1 + strength * sum_j vote_j)
+    vote_j        = voice_j * clip((s_j - floor) / (1 - floor), 0, 1) ** sharpness
+    probabilities = (classifier + sum_j vote_j onehot(y_j)) / (1 + sum_j vote_j)
 
-The classifier counts as one vote, so precedents that are not near leave it exactly as it is. What did not
-vote is not cited. `casebook.onnx` computes the same; this is its oracle, and what training searches with.
+The voice of a precedent is u_j times how much is listened to it: little where the student was trained on it and has
+said so already, much where it was decided since. The classifier counts as one vote, so precedents that are not near
+leave it exactly as it is. What did not vote is not cited. `casebook.onnx` computes the same; this is its oracle, and
+what training searches with.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,31 +32,37 @@ Positions = npt.NDArray[np.int64]
 class Blend:
     """How precedents vote: the k nearest above the floor, sharper kernels listening to the nearest alone.
 
-    k: in [5, 1024]. sharpness: > 0. floor: cosine in [0, 1). strength: >= 0, votes of one identical case of
-    weight 1, where the classifier has 1 vote.
+    k: in [5, 1024]. sharpness: > 0. floor: cosine in [0, 1). strength, news: >= 0, votes of one identical case of
+    weight 1, which the student was trained on or not, where the classifier has 1 vote.
     """
 
     k: int = 16
     sharpness: float = 2.0
     floor: float = 0.5
-    strength: float = 1.0
+    strength: float = 0.1
+    news: float = 10.0
 
     def __post_init__(self) -> None:
         _require(N_CITED <= self.k <= MOST_NEAREST, f"k == {self.k}, must be in [{N_CITED}, {MOST_NEAREST}]")
         _require(0.0 < self.sharpness < 1e4, f"sharpness == {self.sharpness}, must be in (0, 10000)")
         _require(0.0 <= self.floor < 1.0, f"floor == {self.floor}, must be in [0, 1)")
-        _require(0.0 <= self.strength < 1e6, f"strength == {self.strength}, must be in [0, 1000000)")
+        for name, votes in (("strength", self.strength), ("news", self.news)):
+            _require(0.0 <= votes < 1e6, f"{name} == {votes}, must be in [0, 1000000)")
 
 
 @dataclass(frozen=True, slots=True)
 class Casebook:
-    """P precedents: embeddings float32 [P, D] of length 1, unique ids, categories int32 [P], weights float32 [P]."""
+    """P precedents: embeddings float32 [P, D] of length 1, unique ids, categories int32 [P], weights float32 [P].
+
+    `n_taught`: the student was trained on the first so many (all, unless told); the others are news to it.
+    """
 
     embeddings: Floats
     case_ids: tuple[str, ...]
     categories: npt.NDArray[np.int32]
     weights: Floats
     blend: Blend = field(default_factory=Blend)
+    n_taught: int | None = None
 
     def __post_init__(self) -> None:
         n = len(self.case_ids)
@@ -84,6 +92,23 @@ class Casebook:
         return len(self.case_ids)
 
     @property
+    def voices(self) -> Floats:
+        """Votes of each precedent where the video is identical to it: [P]."""
+        blend, taught = self.blend, len(self) if self.n_taught is None else self.n_taught
+        return self.weights * np.where(np.arange(len(self)) < taught, blend.strength, blend.news).astype(np.float32)
+
+    def with_news(self, precedents: "Casebook") -> "Casebook":
+        """Return the casebook to publish between two releases: these precedents were decided since the training."""
+        return replace(
+            self,
+            embeddings=np.concatenate([self.embeddings, precedents.embeddings]),
+            case_ids=(*self.case_ids, *precedents.case_ids),
+            categories=np.concatenate([self.categories, precedents.categories]),
+            weights=np.concatenate([self.weights, precedents.weights]),
+            n_taught=len(self) if self.n_taught is None else self.n_taught,
+        )
+
+    @property
     def width(self) -> int:
         """D, the embedding's length."""
         return int(self.embeddings.shape[1])
@@ -94,7 +119,7 @@ def search(casebook: Casebook, embedding: Floats, classifier: Floats, *, exclude
 
     Training, calibration and thresholds pass each case's own position, so that no case meets itself.
     """
-    blend, n_rows = casebook.blend, len(embedding)
+    blend, voices, n_rows = casebook.blend, casebook.voices, len(embedding)
     shown = np.full((n_rows, N_CITED), -1, np.int64)
     similarities = np.full((n_rows, N_CITED), -1.0, np.float32)
     votes = np.zeros((n_rows, N_CATEGORIES), np.float32)
@@ -108,7 +133,7 @@ def search(casebook: Casebook, embedding: Floats, classifier: Floats, *, exclude
         near = _nearest(cosine, blend)
         s = np.take_along_axis(cosine, near, axis=1)
         above = np.clip((s - np.float32(blend.floor)) / np.float32(1.0 - blend.floor), 0.0, 1.0)
-        vote = casebook.weights[near] * above ** np.float32(blend.sharpness)
+        vote = voices[near] * above ** np.float32(blend.sharpness)
         which = casebook.categories[near]
         for category in range(N_CATEGORIES):
             votes[rows, category] = np.where(which == category, vote, 0.0).sum(axis=1)
@@ -116,11 +141,10 @@ def search(casebook: Casebook, embedding: Floats, classifier: Floats, *, exclude
         cited = above[:, :n] > 0
         shown[rows, :n] = np.where(cited, near[:, :n], -1)
         similarities[rows, :n] = np.where(cited, s[:, :n], -1.0)
-    heard = np.float32(blend.strength) * votes
     names = np.array([*casebook.case_ids, ""], dtype=object)
     categories = np.append(casebook.categories, -1).astype(np.int32)
     return Scores(
-        probabilities=(classifier + heard) / (1.0 + heard.sum(axis=1, keepdims=True)),
+        probabilities=(classifier + votes) / (1.0 + votes.sum(axis=1, keepdims=True)),
         classifier=classifier,
         cited_ids=names[shown],
         cited_categories=categories[shown],

@@ -36,10 +36,16 @@ def test_overconfident_logits_get_a_temperature_above_one() -> None:
 
 
 def test_the_toxicity_line_separates_what_can_be_separated() -> None:
-    p = [0.1] * 50 + [0.4] * 50 + [0.7] * 50
-    labels = np.array([POSITIVE_INDEX] * 100 + [0] * 50)
+    p = [0.1] * 700 + [0.55] * 700 + [0.7] * 700
+    labels = np.array([POSITIVE_INDEX] * 1400 + [0] * 700)
     line = choose_thresholds(rows(p), labels).toxicity
-    assert 0.4 < line < 0.7
+    assert 0.55 < line < 0.7
+
+
+def test_few_cases_do_not_move_the_toxicity_line() -> None:
+    p = [0.1] * 50 + [0.55] * 50 + [0.7] * 50
+    labels = np.array([POSITIVE_INDEX] * 100 + [0] * 50)
+    assert choose_thresholds(rows(p), labels).toxicity == 0.5
 
 
 def test_removal_is_never_reached_where_no_probability_is_precise_enough() -> None:

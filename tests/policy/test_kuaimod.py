@@ -13,7 +13,7 @@ from contracts.verdicts import Decision, Verdict
 from policy.benchmark.columns import HEADINGS, PUBLISHED, Columns, judge_columns, mean_columns, table
 from policy.benchmark.cross_validation import judgement, toxic
 from policy.benchmark.intervals import over_cases, paired_gain
-from policy.benchmark.kuaimod import run_benchmark, write_predictions
+from policy.benchmark.kuaimod import refuse_taught, run_benchmark, write_predictions
 from policy.benchmark.sight import Sight, seen
 from tests.policy.kuaimod_cases import made_up_case, made_up_cases
 
@@ -143,7 +143,13 @@ def test_a_release_gets_its_row_under_the_published_ones_and_says_what_it_did_no
 
 
 def test_a_release_that_was_taught_a_case_is_refused() -> None:
-    cases = made_up_cases(6)
-    verdicts = [verdict_of(case.category) for case in cases]
+    taught = frozenset({"case-3", "case-5", "other"})
     with pytest.raises(BadInputError, match=r"case-3 and 1 more of 6 were taught to Precedent, release 7"):
-        run_benchmark(cases, verdicts, name="Precedent, release 7", taught=frozenset({"case-3", "case-5", "other"}))
+        refuse_taught(made_up_cases(6), taught, name="Precedent, release 7")
+    refuse_taught(made_up_cases(6), frozenset({"other"}), name="Precedent, release 7")
+
+
+def test_a_video_that_was_taught_under_another_case_id_is_refused() -> None:
+    cases = made_up_cases(2)
+    with pytest.raises(BadInputError, match=r"case-1 and 0 more of 2"):
+        refuse_taught(cases, frozenset({cases[1].upload.video_id}), name="release")

@@ -10,14 +10,22 @@ import pytest
 from contracts.cases import DecidedCase
 from contracts.errors import BadInputError, CheckFailedError
 from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX, Category
-from policy.benchmark.cross_validation import Contender, Probabilities, cross_validate, labels_of, stratified
+from policy.benchmark.cross_validation import (
+    Contender,
+    Probabilities,
+    cross_validate,
+    judgement,
+    labels_of,
+    stratified,
+    toxic,
+)
 from policy.benchmark.kuaimod import LAYOUT, OURS, REFERENCE, WITH_LAYOUT, run_cross_validation
 from policy.benchmark.left_out import leave_categories_out, left_out_table
 from policy.benchmark.reference import LayoutFit, TfidfFit
 from policy.benchmark.sight import Sight
 from policy.benchmark.student_fit import StudentFit
 from policy.evidence import read_cases
-from tests.policy.kuaimod_cases import made_up_cases
+from tests.policy.kuaimod_cases import made_up_case, made_up_cases
 
 PUBLIC_CASES = Path("/work/shared/kuaimod_benchmark/public_cases.jsonl")
 
@@ -139,6 +147,24 @@ def test_given_precedents_are_remembered_as_taught() -> None:
     more = judge.with_precedents(cases[45:50])
     assert more.taught - judge.taught == {f"case-{i}" for i in range(45, 50)}
     assert len(more.policy.casebook) == len(judge.policy.casebook) + 5
+
+
+def test_one_ruling_since_the_training_changes_the_verdict_on_its_near_duplicate_and_on_no_other() -> None:
+    judge = StudentFit(Sight.WORDS)(made_up_cases(90), seed=0)
+    ruled = said("ruled", "妈妈做的红烧肉", "小猫在海边一起看日出", Category.MISINFORMATION)
+    edited = said("edited", "妈妈做红烧肉！", "小猫在海边一起看看日出", Category.MISINFORMATION)
+    other = said("other", "周末爬山看风景", "周末在阳台看风景", Category.POSITIVE)
+    before = judge.probabilities([edited, other])
+    after = judge.with_precedents([ruled]).probabilities([edited, other])
+    assert not toxic(before, judge.line).any()
+    assert judgement(after, judge.line).tolist() == [Category.MISINFORMATION.position, POSITIVE_INDEX]
+    assert after[1] == pytest.approx(before[1], abs=0.05)
+
+
+def said(name: str, title: str, ocr: str, category: Category) -> DecidedCase:
+    case = made_up_case(0, category=Category.POSITIVE)
+    upload = case.upload.model_copy(update={"video_id": name, "title": title, "ocr": ocr})
+    return case.model_copy(update={"case_id": name, "upload": upload, "category": category})
 
 
 @pytest.mark.skipif(not PUBLIC_CASES.exists(), reason="the public KuaiMod cases are not on this machine")

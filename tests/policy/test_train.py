@@ -14,9 +14,9 @@ from contracts.errors import BadInputError
 from contracts.taxonomy import Category
 from contracts.verdicts import Verdict
 from policy.casebook import Evidence, choose_precedents, read_precedents
+from policy.commands import benchmark, score
 from policy.commands import policy as policy_command
-from policy.commands import score
-from policy.evidence import digest_of_cases, read_cases
+from policy.evidence import digest_of_cases, read_cases, read_taught
 from policy.score import read_uploads
 from policy.train import run_student, train
 from serving.casebook import search
@@ -84,6 +84,21 @@ def test_a_sample_of_precedents_keeps_the_rarest_category_whole() -> None:
     chosen = choose_precedents([*cases, *rare], at_most=30, rng=rng)
     assert len(chosen) == len(set(chosen.tolist())) == 30
     assert {200, 201, 202} <= set(chosen.tolist())
+
+
+def test_a_release_may_not_be_judged_by_a_case_that_taught_it_without_being_a_precedent(trained: Trained) -> None:
+    known = set(trained.policy.casebook.case_ids)
+    case = next(item.case for item in trained.evidence if item.case.case_id not in known)
+    path = trained.folder / "one.jsonl"
+    path.write_text(case.model_dump_json() + "\n")
+    result = CliRunner().invoke(benchmark, ["kuaimod", "--release", str(trained.release), "--cases", str(path)])
+    assert isinstance(result.exception, BadInputError)
+    assert f"case {case.case_id} and 0 more of 1 were taught to Precedent, release 1" in str(result.exception)
+
+
+def test_a_release_that_does_not_say_what_taught_it_cannot_be_benchmarked(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="does not say what the release was trained on"):
+        read_taught(tmp_path / "taught.parquet")
 
 
 def test_score_prints_a_verdict_for_each_upload_and_media_file(trained: Trained) -> None:

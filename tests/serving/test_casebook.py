@@ -99,17 +99,35 @@ def test_the_nearest_are_cited_first_and_those_below_the_floor_are_not(tmp_path:
 
 
 def test_only_the_k_nearest_vote() -> None:
-    casebook = at_cosines(*[1.0] * 5, 0.99, blend=Blend(k=5), categories=(2, 2, 2, 2, 2, 9))
+    casebook = at_cosines(*[1.0] * 5, 0.99, blend=Blend(k=5, strength=1.0), categories=(2, 2, 2, 2, 2, 9))
     found = search(casebook, EAST, UNIFORM)
     assert found.probabilities[0, 2] == pytest.approx((1 / 16 + 5) / 6)
     assert found.probabilities[0, 9] == pytest.approx(1 / 16 / 6)
 
 
 def test_among_equals_the_earlier_case_is_taken_in_numpy_and_in_onnx(tmp_path: Path) -> None:
-    casebook = at_cosines(*[0.9] * 40, blend=Blend(k=7), categories=tuple(range(8)) * 5)
+    casebook = at_cosines(*[0.9] * 40, blend=Blend(k=7, strength=1.0), categories=tuple(range(8)) * 5)
     for found in (search(casebook, EAST, UNIFORM), run_onnx(written(casebook, tmp_path), EAST, UNIFORM)):
         assert found.cited_ids[0].tolist() == [f"case-{i}" for i in range(5)]
         assert np.flatnonzero(found.probabilities[0] > 0.05).tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_a_case_decided_since_the_training_is_heard_and_one_taught_is_hardly(tmp_path: Path) -> None:
+    blend = Blend(floor=0.5, strength=0.1, news=10.0)
+    taught = at_cosines(1.0, 1.0, categories=(3, 3), blend=blend)
+    published = taught.with_news(replace(at_cosines(1.0, categories=(9,)), case_ids=("new",)))
+    assert published.voices.tolist() == pytest.approx([0.1, 0.1, 10.0])
+    for found in (search(published, EAST, UNIFORM), run_onnx(written(published, tmp_path), EAST, UNIFORM)):
+        assert found.probabilities[0, 3] == pytest.approx((1 / 16 + 0.2) / 11.2)
+        assert found.probabilities[0, 9] == pytest.approx((1 / 16 + 10) / 11.2)
+        assert found.cited_ids[0].tolist() == ["case-0", "case-1", "new", "", ""]
+
+
+def test_what_is_published_first_stays_news_when_more_is_published() -> None:
+    old, first, second = (replace(at_cosines(1.0), case_ids=(name,)) for name in ("old", "first", "second"))
+    published = old.with_news(first).with_news(second)
+    assert published.case_ids == ("old", "first", "second")
+    assert published.voices.tolist() == pytest.approx([1.0, 10.0, 10.0])
 
 
 def test_an_excluded_case_neither_votes_nor_is_cited() -> None:
@@ -229,7 +247,9 @@ def test_a_broken_casebook_is_refused_with_its_reason(change: dict[str, Any], me
         replace(at_cosines(1.0, 0.9), **change)
 
 
-@pytest.mark.parametrize("change", [{"k": 4}, {"k": 1_025}, {"sharpness": 0.0}, {"floor": 1.0}, {"strength": -1.0}])
+@pytest.mark.parametrize(
+    "change", [{"k": 4}, {"k": 1_025}, {"sharpness": 0.0}, {"floor": 1.0}, {"strength": -1.0}, {"news": -1.0}]
+)
 def test_a_blend_outside_its_ranges_is_refused(change: dict[str, float]) -> None:
     with pytest.raises(BadInputError, match=next(iter(change))):
         replace(Blend(), **change)
