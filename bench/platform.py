@@ -11,14 +11,14 @@ make).
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from bench.ab_validity import band
-from bench.platform_worlds import WATCHED, Worlds, analysed, effect, live_worlds
+from bench.platform_worlds import WATCHED, Worlds, analysed, effect, live_both, live_worlds
 from contracts.experiments import MetricName
 from simulation.platform.population import Plan
 from simulation.platform.settings import PlatformSettings, with_changes
@@ -33,8 +33,18 @@ COVERED = (
     MetricName.USAGE_TIME_TOTAL,
     MetricName.TOXIC_SHARE,
 )
-PREVALENCES, RECALLS, TOLERANCES = (0.02, 0.10, 0.25), (0.50, 0.85, 0.95), (0.25, 0.45, 0.70)
 LEAST_FALL = 0.20
+
+
+class Grid(NamedTuple):
+    """Which other settings are tried."""
+
+    prevalences: tuple[float, ...] = (0.02, 0.10, 0.25)
+    recalls: tuple[float, ...] = (0.50, 0.85, 0.95)
+    tolerances: tuple[float, ...] = (0.25, 0.45, 0.70)
+
+
+WHOLE_GRID = Grid()
 
 
 def measure(
@@ -45,6 +55,7 @@ def measure(
     repeats: int = 2_000,
     sample: int = 4_000,
     grid_viewers: int = 3_000,
+    grid: Grid = WHOLE_GRID,
 ) -> dict[str, Any]:
     """Truth, estimates, bias, coverage and the grid; about three minutes at the defaults."""
     with_feedback = [live_worlds(_plan(viewers, seed), CENTRAL) for seed in seeds]
@@ -55,7 +66,7 @@ def measure(
     figures["bias"] = {"on": _bias(with_feedback), "off": _bias(without)}
     _tell_bias(figures["bias"])
     figures["coverage"] = _tell_coverage(live_worlds(_plan(pool, 101), ALONE), repeats, sample)
-    figures["grid"] = _tell_grid(grid_viewers)
+    figures["grid"] = _tell_grid(grid_viewers, grid)
     return figures
 
 
@@ -179,6 +190,9 @@ def _tell_coverage(pool: Worlds, repeats: int, sample: int) -> dict[str, Any]:
     )  # fmt: skip
     figures: dict[str, Any] = {"band": (low, high)}
     for name, (cuped, plain, given) in hits.items():
+        if not given:
+            table.add_row(name, f"{truth[name]:+.2%}", "too few events")
+            continue
         figures[name] = row = {"truth": truth[name], "cuped": cuped / given, "plain": plain / given, "given": given}
         inside = low <= row["cuped"] <= high and low <= row["plain"] <= high
         table.add_row(
@@ -189,21 +203,20 @@ def _tell_coverage(pool: Worlds, repeats: int, sample: int) -> dict[str, Any]:
     return figures
 
 
-def _tell_grid(viewers: int) -> list[dict[str, float]]:
+def _tell_grid(viewers: int, grid: Grid) -> list[dict[str, float]]:
     """The true effect where the three settings that matter most are others."""
     table = _table(
         f"True change of report rate / active days / total usage time, {viewers:,} users a cell, interference on",
-        "prevalence", "recall", *(f"tolerance {tolerance}" for tolerance in TOLERANCES),
+        "prevalence", "recall", *(f"tolerance {tolerance}" for tolerance in grid.tolerances),
     )  # fmt: skip
     cells = []
-    for prevalence, recall in product(PREVALENCES, RECALLS):
+    for prevalence, recall in product(grid.prevalences, grid.recalls):
         shown = []
-        for tolerance in TOLERANCES:
-            worlds = live_worlds(
-                _plan(viewers, 1), with_changes(prevalence=prevalence, recall=recall, tolerance=tolerance)
-            )
+        for tolerance in grid.tolerances:
+            settings = with_changes(prevalence=prevalence, recall=recall, tolerance=tolerance)
+            control, treatment = live_both(_plan(viewers, 1), settings)
             found = {
-                name.value: effect(worlds.control, worlds.treatment, name).relative
+                name.value: effect(control, treatment, name).relative
                 for name in (MetricName.REPORT_RATE, MetricName.ACTIVE_DAYS, MetricName.USAGE_TIME_TOTAL)
             }
             cells.append({"prevalence": prevalence, "recall": recall, "tolerance": tolerance, **found})

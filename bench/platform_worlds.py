@@ -18,7 +18,7 @@ from simulation.platform.days import live
 from simulation.platform.log.totals import RETAINED_AFTER_DAYS, UserTotals, sum_up
 from simulation.platform.population import Assigner, Plan, Population, draw_population, everyone
 from simulation.platform.settings import PlatformSettings
-from streams.arms import Arms, toxicity_aware
+from streams.feed.simulated import Arms, toxicity_aware
 
 if TYPE_CHECKING:
     from tea_tasting.aggr import Aggregates
@@ -71,8 +71,21 @@ def live_worlds(plan: Plan, settings: PlatformSettings) -> Worlds:
     mixed = summed(population, arms, arms.assign)
     if not all(np.array_equal(one.exposed_on_N, control.exposed_on_N) for one in (treatment, mixed)):
         raise AssertionError("worlds differ in who was exposed when, though no arm was in force before (bench)")
-    rows = [rows_of(totals, plan) for totals in (control, treatment, mixed)]
-    return Worlds(arms, *rows, mixed.arm_N[mixed.exposed] == 1, violative_share(control, treatment))
+    return Worlds(
+        arms=arms,
+        control=rows_of(control, plan),
+        treatment=rows_of(treatment, plan),
+        mixed=rows_of(mixed, plan),
+        treated=mixed.arm_N[mixed.exposed] == 1,
+        violative=violative_share(control, treatment),
+    )
+
+
+def live_both(plan: Plan, settings: PlatformSettings) -> tuple[Rows, Rows]:
+    """All users in control and all in treatment, without an experiment."""
+    population, arms = draw_population(plan, settings), toxicity_aware(plan)
+    control, treatment = (rows_of(summed(population, arms, everyone(arm)), plan) for arm in (0, 1))
+    return control, treatment
 
 
 def summed(population: Population, arms: Arms, assigner: Assigner) -> UserTotals:

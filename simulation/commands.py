@@ -12,7 +12,7 @@ import click
 
 from contracts.errors import BadInputError
 
-ARMS = "streams.arms:toxicity_aware"
+ARMS = "streams.feed.simulated:toxicity_aware"
 """What gives a plan its experiment, ranker and assigner: handed in by name, since this room knows neither."""
 
 

@@ -4,7 +4,6 @@ Ids are made from the seed and from what an event is about, so the same day give
 replay. Nothing here holds what is true of a video or a viewer.
 """
 
-import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 from contracts.experiments import Experiment
 from contracts.records import Event
 from contracts.taxonomy import CATEGORIES, POSITIVE_INDEX, VIOLATIVE
+from contracts.viewers import exposure_id
 from simulation.platform import chance
 from simulation.platform.chance import Purpose
 from simulation.platform.days import Day
@@ -84,9 +84,7 @@ def events_of(day: Day, population: Population, experiment: Experiment) -> Event
             "impressions": pa.array(np.bincount(day.session_I, minlength=len(day.viewer_S)), pa.uint64()),
         }
     )
-    return EventColumns(
-        impressions, reports, sessions, _exposures(day, plan.seed, users, surface_S, midnight, experiment)
-    )
+    return EventColumns(impressions, reports, sessions, _exposures(day, users, surface_S, midnight, experiment))
 
 
 def contract_events(columns: pa.Table, contract: type[E_]) -> Iterator[E_]:
@@ -101,19 +99,20 @@ def rows_of(columns: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
-def _exposures(
-    day: Day, seed: int, users: pa.Array, surface_S: pa.Array, midnight: datetime, experiment: Experiment
-) -> pa.Table:
+def _exposures(day: Day, users: pa.Array, surface_S: pa.Array, midnight: datetime, experiment: Experiment) -> pa.Table:
     """Each user's first session of the day under an arm."""
     under_arm = np.flatnonzero(day.arm_S >= 0)
     _, first = np.unique(day.viewer_S[under_arm], return_index=True)
     rows = under_arm[first]
     variants = pa.array([variant.name for variant in experiment.variants])
-    stamp = f"x{zlib.crc32(experiment.experiment_id.encode()):08x}-{seed}-"
+    user_ids = users.take(pa.array(day.viewer_S[rows]))
+    on = midnight.date()
     return pa.table(
         {
-            "event_id": _prefixed(stamp, _joined(_text(day.viewer_S[rows]), _text(np.full(len(rows), day.day)))),
-            "user_id": users.take(pa.array(day.viewer_S[rows])),
+            "event_id": pa.array(
+                [exposure_id(experiment.experiment_id, user, on) for user in user_ids.to_pylist()], pa.string()
+            ),
+            "user_id": user_ids,
             "experiment_id": pa.array([experiment.experiment_id] * len(rows), pa.string()),
             "variant": variants.take(pa.array(day.arm_S[rows])),
             "exposed_at": _times(midnight, day.started_ms_S[rows]),

@@ -18,7 +18,7 @@ from simulation.platform.log.files import write_events
 from simulation.platform.log.totals import sum_up
 from simulation.platform.population import Plan, Population, draw_population
 from simulation.platform.settings import PlatformSettings
-from streams.arms import Arms, toxicity_aware
+from streams.feed.simulated import Arms, toxicity_aware
 from warehouse.sink import arrow_schema
 
 PLAN = Plan(viewers=120, days=5, seed=11, starts_on=2)
