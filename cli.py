@@ -13,6 +13,7 @@ COMMANDS = {
     "broker": "streams.commands:broker",
     "demo": "streams.demo.command:demo",
     "features": "features.commands:features",
+    "histories": "streams.commands:histories",
     "policy": "policy.commands:policy",
     "recorder": "streams.commands:recorder",
     "schema": "contracts.commands:schema",

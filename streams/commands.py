@@ -16,6 +16,8 @@ from contracts.errors import BadInputError
 from features.config import FeaturesConfig
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from streams.settings import StreamSettings
     from warehouse.address import WarehouseAddress
 
@@ -212,6 +214,35 @@ def recorder(session_timeout: float) -> None:
         )
     )
     producer.close()
+
+
+@click.command()
+@click.option("--as-of", type=click.DateTime(), default=None, help="UTC; what happened later does not count [now]")
+def histories(as_of: "datetime | None") -> None:
+    """Compute features of all authors and viewers from the warehouse and write them, once.
+
+    A history never replaces a newer one. PRECEDENT_WAREHOUSE, _ONLINE_STORE and _FEATURES_WRITER say where things are.
+
+    \b
+    Example:
+      precedent histories --as-of 2026-11-01
+    """
+    from datetime import UTC, datetime
+
+    from features.writer import open_writer
+    from streams.histories import refresh
+    from warehouse.address import connect
+
+    _, address = _broker_and_warehouse()
+    moment = datetime.now(UTC) if as_of is None else as_of.replace(tzinfo=UTC)
+
+    async def run() -> None:
+        writer = open_writer(FeaturesConfig.from_environment(os.environ))
+        done = await refresh(connect(address), writer, as_of=moment)
+        await writer.close()
+        click.echo(json.dumps({"as_of": moment.isoformat(), **{k: v._asdict() for k, v in done._asdict().items()}}))
+
+    asyncio.run(run())
 
 
 def _broker_and_warehouse() -> "tuple[StreamSettings, WarehouseAddress]":
