@@ -113,3 +113,8 @@ class ReleasePointer(Record):
     shadow: Pin | None = None
     updated_at: Time
     previous: Pin | None = None
+
+    @property
+    def candidate(self) -> Pin | None:
+        """The pin that is tried beside the live one: the canary, or else the shadow."""
+        return next((pin for pin in (self.canary, self.shadow) if pin is not None and pin != self.live), None)

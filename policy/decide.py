@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from contracts.releases import CategoryThresholds, Pin, Release, Thresholds
 from contracts.taxonomy import CATEGORIES, POSITIVE_INDEX, VIOLATIVE, Category
-from contracts.verdicts import MODALITIES, Citation, Decision, Verdict
+from contracts.verdicts import MODALITIES, CandidateDecision, Citation, Decision, Verdict
 from contracts.videos import VideoUploaded
 from serving.scorer import Scores
 
@@ -45,6 +45,21 @@ def toxicity_of(probabilities_B_16: npt.NDArray[np.float32]) -> npt.NDArray[np.f
     return np.clip(np.float32(1.0) - probabilities_B_16[:, POSITIVE_INDEX], 0.0, 1.0)
 
 
+def decide_beside(scores: Scores, release: Release, pin: Pin) -> list[CandidateDecision]:
+    """What a candidate release decides of each of B uploads from its own scores, in order."""
+    toxicity = toxicity_of(scores.probabilities).tolist()
+    return [
+        CandidateDecision(
+            release_version=pin.release_version,
+            casebook_version=pin.casebook_version,
+            toxicity=toxic,
+            category=category,
+            decision=decision,
+        )
+        for toxic, (category, decision) in zip(toxicity, decide(scores.probabilities, release.thresholds), strict=True)
+    ]
+
+
 def judge(
     uploads: Sequence[VideoUploaded],
     present_B_5: npt.NDArray[np.uint8],
@@ -53,14 +68,16 @@ def judge(
     pin: Pin,
     *,
     now: datetime,
+    candidates: Sequence[CandidateDecision] | None = None,
 ) -> list[Verdict]:
-    """Write the verdict of each of B uploads from its scores, in order."""
+    """Write the verdict of each of B uploads from its scores, in order, and what a candidate decided of it."""
     judgements = decide(scores.probabilities, release.thresholds)
     toxicity = toxicity_of(scores.probabilities).tolist()
     blended = np.clip(scores.probabilities, 0.0, 1.0).tolist()
     classifier = np.clip(scores.classifier, 0.0, 1.0).tolist()
     similarities = np.clip(scores.cited_similarities, -1.0, 1.0).tolist()
     cited = scores.cited_categories.tolist()
+    beside = candidates if candidates is not None else [None] * len(uploads)
     absent = [tuple(m for m, there in zip(MODALITIES, row, strict=True) if not there) for row in present_B_5]
     return [
         Verdict(
@@ -84,6 +101,7 @@ def judge(
             casebook_version=pin.casebook_version,
             taxonomy_version=release.taxonomy_version,
             since_upload_ms=max(0.0, (now - upload.occurred_at).total_seconds() * 1000.0),
+            candidate=candidate,
         )
-        for row, (upload, (category, decision)) in enumerate(zip(uploads, judgements, strict=True))
+        for row, (upload, (category, decision), candidate) in enumerate(zip(uploads, judgements, beside, strict=True))
     ]

@@ -5,6 +5,7 @@ Nothing here knows Kafka, Triton or Feast: each part is an argument, described b
 caller acknowledges only what it has kept.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from contracts.errors import PrecedentError
 from contracts.records import Event
 from contracts.releases import InputShape, Pin, Release
 from contracts.topics import VIDEOS_UPLOADED
-from contracts.verdicts import Verdict
+from contracts.verdicts import CandidateDecision, Verdict
 from contracts.videos import VideoUploaded
 from serving.preprocess.inputs import ModelInputs
 from serving.preprocess.media import Frames, MediaError
@@ -55,25 +56,40 @@ class Judge(Protocol):
         pin: Pin,
         *,
         now: datetime,
+        candidates: Sequence[CandidateDecision] | None = None,
     ) -> list[Verdict]: ...
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """The release that judges a batch, the pinned models that score it, and the policy that is tried beside it."""
+
+    release: Release
+    pin: Pin
+    candidate: "Policy | None" = None
+
+
+class SecondOpinion(Protocol):
+    """What a candidate policy decides of B uploads; None where it does not say so soon. It never raises."""
+
+    async def __call__(
+        self,
+        uploads: Sequence[VideoUploaded],
+        frames: Sequence[Frames | None],
+        inputs: ModelInputs,
+        policy: Policy,
+    ) -> Sequence[CandidateDecision] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
-    """The collaborators of moderation."""
+    """The collaborators of moderation; without a second opinion no candidate is asked."""
 
     decoder: Decoder
     preprocess: Preprocess
     scorer: Scorer
     judge: Judge
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The release that judges a batch, and the pinned model versions that score it."""
-
-    release: Release
-    pin: Pin
+    second_opinion: SecondOpinion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +181,9 @@ async def _judge(
     try:
         uploads = [one.upload for one in accepted]
         inputs = parts.preprocess(uploads, frames, policy.release.inputs)
-        scores = await parts.scorer.score(inputs, policy.pin)
-        return parts.judge(uploads, inputs.present, scores, policy.release, policy.pin, now=now()), []
+        scores, candidates = await _score(uploads, frames, inputs, parts, policy)
+        present, release, pin = inputs.present, policy.release, policy.pin
+        return parts.judge(uploads, present, scores, release, pin, now=now(), candidates=candidates), []
     except PrecedentError:
         raise
     except Exception as error:
@@ -188,3 +205,20 @@ async def _judge(
     if not verdicts:
         raise whole_batch  # every event breaks it: the fault is ours, and no video may pass unscored
     return verdicts, dead
+
+
+async def _score(
+    uploads: Sequence[VideoUploaded],
+    frames: Sequence[Frames | None],
+    inputs: ModelInputs,
+    parts: Parts,
+    policy: Policy,
+) -> tuple[Scores, Sequence[CandidateDecision] | None]:
+    """Score by the live models and, while a candidate is tried, ask it at the same time."""
+    if policy.candidate is None or parts.second_opinion is None:
+        return await parts.scorer.score(inputs, policy.pin), None
+    asked = asyncio.create_task(parts.second_opinion(uploads, frames, inputs, policy))
+    try:
+        return await parts.scorer.score(inputs, policy.pin), await asked
+    finally:
+        asked.cancel()

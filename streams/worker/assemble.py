@@ -7,13 +7,14 @@ from pathlib import Path
 from contracts.releases import InputShape
 from features.config import FeaturesConfig
 from features.writer import open_writer
-from policy.decide import judge
+from policy.decide import decide_beside, judge
 from serving.preprocess.batch import preprocess
 from serving.preprocess.media import DecodePool, Frames, MediaError, PoolSettings
 from serving.releases import ReleasesRoot
 from serving.scorer import Scorer
 from streams.kafka.delivery import ConfirmedProducer
 from streams.moderation import Parts
+from streams.worker.candidate import CandidateOpinion
 from streams.worker.follower import ReleaseFollower
 from streams.worker.patience import Outlets
 from streams.worker.run import Assembly
@@ -73,7 +74,7 @@ def assemble(
         await asyncio.gather(decoder.close(), scorer.close(), writer.close())
 
     return Assembly(
-        Parts(decoder, preprocess, scorer, judge),
+        Parts(decoder, preprocess, scorer, judge, CandidateOpinion(scorer, preprocess, decide_beside)),
         Outlets(writer, producer),
         ReleaseFollower(ReleasesRoot(releases), scorer),
         reach_broker=producer.reach,

@@ -105,11 +105,15 @@ class _Trip:
 
     async def _moderate(self, group: Sequence[Accepted]) -> Moderated:
         policy = self.policy()
-        self.metrics.judged_by(policy.pin.release_version, policy.pin.casebook_version)
+        tried = policy.candidate.pin.release_version if policy.candidate else 0
+        self.metrics.judged_by(policy.pin.release_version, policy.pin.casebook_version, candidate=tried)
         try:
-            return await moderate(group, self.parts, policy, now=self.now)
+            moderated = await moderate(group, self.parts, policy, now=self.now)
         except BadInputError as error:  # the release's fault: wait for a pointer to a better one
             raise DependencyError(f"release {policy.pin} cannot judge: {error}") from error
+        if policy.candidate is not None:
+            self.metrics.count_candidate(moderated.verdicts)
+        return moderated
 
 
 def _records(moderated: Moderated) -> list[OutgoingRecord]:

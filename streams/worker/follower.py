@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Protocol
 
-from contracts.errors import PrecedentError
+from contracts.errors import BadInputError, PrecedentError
 from contracts.releases import Pin
 from serving.releases import ReleasesRoot
 from streams.moderation import Policy
@@ -21,7 +22,8 @@ class Readiness(Protocol):
 class ReleaseFollower:
     """Follows the pointer file: a stat each `every_s`, a read when it changed, a switch when models are ready.
 
-    A pointer or release that cannot be read, or models that are not ready, leave the policy as it is.
+    A pointer or release that cannot be read, or models that are not ready, leave the policy as it is. A candidate
+    that is not fit to be tried yet is left out, and looked for again: the live release does not wait for it.
     """
 
     def __init__(self, root: ReleasesRoot, scorer: Readiness, *, every_s: float = 0.2) -> None:
@@ -61,23 +63,53 @@ class ReleaseFollower:
             wanted = self._wanted
             if wanted is None or wanted == self._policy:
                 return
-            if await self._scorer.ready(wanted.pin):
-                log.warning("judging by release %s, was %s", _name(wanted), _name(self._policy))
-                self._policy = wanted
-                self._complaint = ""
-            else:
+            if not await self._scorer.ready(wanted.pin):
                 self._complain(f"models of release {_name(wanted)} are not ready")
+                return
+            ready = await self._with_candidate_if_ready(wanted)
+            if ready != self._policy:
+                log.warning("judging by release %s, was %s", _name(ready), _name(self._policy))
+                self._policy = ready
+            if ready == wanted and self._seen is not None:
+                self._complaint = ""
         except (PrecedentError, OSError) as error:
             self._complain(str(error))
+
+    async def _with_candidate_if_ready(self, wanted: Policy) -> Policy:
+        if wanted.candidate is None or await self._scorer.ready(wanted.candidate.pin):
+            return wanted
+        self._complain(f"models of candidate {_name(wanted.candidate)} are not ready")
+        return replace(wanted, candidate=None)
 
     def _read_if_changed(self) -> None:
         status = self._root.pointer_path.stat()
         mark = (status.st_mtime_ns, status.st_ino)
         if mark == self._seen:
             return
-        pin = self._root.read_pointer().live
-        self._wanted = Policy(self._root.open(pin.release_version, verify=False).release, pin)
+        pointer = self._root.read_pointer()
+        self._wanted = live = self._open(pointer.live)
         self._seen = mark
+        if pointer.candidate is None:
+            return
+        try:
+            self._wanted = replace(live, candidate=self._open_beside(live, pointer.candidate))
+        except (PrecedentError, OSError) as error:
+            self._seen = None  # read again, until there is a candidate that can be tried
+            self._complain(f"candidate {pointer.candidate!r} is not tried: {error}")
+
+    def _open(self, pin: Pin) -> Policy:
+        return Policy(self._root.open(pin.release_version, verify=False).release, pin)
+
+    def _open_beside(self, live: Policy, pin: Pin) -> Policy:
+        """The candidate's policy; media are decoded once, so both must read the same frames."""
+        candidate = self._open(pin)
+        ours, theirs = live.release.inputs, candidate.release.inputs
+        if (theirs.n_frames, theirs.frame_px) != (ours.n_frames, ours.frame_px):
+            raise BadInputError(
+                f"reads {theirs.n_frames} frames of {theirs.frame_px} px, must read those of the live release: "
+                f"{ours.n_frames} of {ours.frame_px} px"
+            )
+        return candidate
 
     def _complain(self, complaint: str) -> None:
         if complaint != self._complaint:
@@ -86,4 +118,7 @@ class ReleaseFollower:
 
 
 def _name(policy: Policy | None) -> str:
-    return f"{policy.pin.release_version}/{policy.pin.casebook_version}" if policy else "none"
+    if policy is None:
+        return "none"
+    beside = f" beside candidate {_name(policy.candidate)}" if policy.candidate else ""
+    return f"{policy.pin.release_version}/{policy.pin.casebook_version}{beside}"

@@ -13,6 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from contracts.errors import BadInputError
+from contracts.verdicts import Verdict
 
 LATENCY_BUCKETS_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 60.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -96,6 +97,10 @@ class WorkerMetrics:
         self._lag = Gauge("precedent_lag_events", "events not yet committed", ["partition"], registry=registry)
         self._release = Gauge("precedent_release_version", "release that judges", registry=registry)
         self._casebook = Gauge("precedent_casebook_version", "casebook it cites", registry=registry)
+        self._candidate = Gauge("precedent_candidate_version", "release tried beside it, or 0", registry=registry)
+        self._opinions = Counter(
+            "precedent_candidate_decisions", "agrees, differs, or missing", ["outcome"], registry=registry
+        )
         Gauge("precedent_commit_idle_seconds", "work and no commit for so long", registry=registry).set_function(
             lambda: self.progress.idle_s
         )
@@ -127,9 +132,22 @@ class WorkerMetrics:
             self._events.labels("verdict").inc(len(latencies_s))
             self._latency.observe(np.array(latencies_s, np.float64))
 
-    def judged_by(self, release_version: int, casebook_version: int) -> None:
+    def judged_by(self, release_version: int, casebook_version: int, *, candidate: int = 0) -> None:
+        """Show what judges, and the release that is tried beside it, 0 for none."""
         self._release.set(release_version)
         self._casebook.set(casebook_version)
+        self._candidate.set(candidate)
+
+    def count_candidate(self, verdicts: Sequence[Verdict]) -> None:
+        """Count how a candidate's decisions compare with the live ones."""
+        missing = sum(verdict.candidate is None for verdict in verdicts)
+        agrees = sum(verdict.candidate_decision is verdict.decision for verdict in verdicts)
+        for outcome, count in (
+            ("agrees", agrees),
+            ("differs", len(verdicts) - missing - agrees),
+            ("missing", missing),
+        ):
+            self._opinions.labels(outcome).inc(count)
 
     def see_offsets(self, committed: Mapping[int, int], lag: Mapping[int, int]) -> None:
         """Note committed offset and lag of each partition that this worker holds."""

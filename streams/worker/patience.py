@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from contracts.errors import DependencyError, PrecedentError
@@ -46,10 +46,8 @@ class Patience:
     alert_s: float = 10.0
 
     def over_parts(self, parts: Parts) -> Parts:
-        """The same parts, waited for."""
-        return Parts(
-            PatientDecoder(parts.decoder, self), parts.preprocess, PatientScorer(parts.scorer, self), parts.judge
-        )
+        """The same parts, waited for; a second opinion is not."""
+        return replace(parts, decoder=PatientDecoder(parts.decoder, self), scorer=PatientScorer(parts.scorer, self))
 
     def over_outlets(self, outlets: "Outlets") -> "Outlets":
         """The same outlets, waited for."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.stand_in import point_to, publish_casebook, random_casebook, write_release
+from bench.stand_in import SHAPE, point_to, publish_casebook, random_casebook, write_release
 from contracts.releases import Pin
 from serving.releases import ReleasesRoot
 from streams.worker.follower import ReleaseFollower
@@ -123,3 +123,48 @@ def test_the_first_policy_is_waited_for(tmp_path: Path):
         return (await waiting).pin
 
     assert asyncio.run(wait()) == FIRST
+
+
+def candidate_after_looks(follower: ReleaseFollower, looks: int = 1) -> Pin | None:
+    pin_after_looks(follower, looks)
+    assert follower.policy is not None
+    return follower.policy.candidate.pin if follower.policy.candidate else None
+
+
+def test_a_canary_is_tried_beside_the_live_release_from_when_its_models_are_ready(root: Path, caplog):
+    write_release(root, 2, random_casebook(10))
+    canary, models = Pin(release_version=2, casebook_version=2), Readiness(FIRST)
+    follower = ReleaseFollower(ReleasesRoot(root), models)
+    point_to(root, FIRST, canary=canary)
+
+    assert candidate_after_looks(follower, 5) is None
+    assert follower.policy is not None
+    assert follower.policy.pin == FIRST
+    assert sum("models of candidate 2/2 are not ready" in record.message for record in caplog.records) == 1
+    models.pins.add(canary)
+    assert candidate_after_looks(follower) == canary
+    assert follower.policy.candidate is not None
+    assert follower.policy.candidate.release.version == 2
+    asked = models.asked
+    assert candidate_after_looks(follower, 5) == canary
+    assert models.asked == asked
+    point_to(root, FIRST)
+    assert candidate_after_looks(follower) is None
+
+
+@pytest.mark.parametrize("break_it", ["no release", "other frames"])
+def test_a_candidate_that_cannot_be_tried_holds_up_no_live_release(root: Path, break_it: str, caplog):
+    other = Pin(release_version=3, casebook_version=3)
+    if break_it == "other frames":
+        write_release(root, 3, random_casebook(10), shape=SHAPE.model_copy(update={"n_frames": 5}))
+    follower = ReleaseFollower(ReleasesRoot(root), Readiness(FIRST, LATER, other))
+    assert pin_after_looks(follower) == FIRST
+    point_to(root, LATER, canary=other)
+
+    assert candidate_after_looks(follower, 5) is None
+    assert pin_after_looks(follower) == LATER
+    said = "5 frames of 16 px, must read" if break_it == "other frames" else "release.json"
+    assert sum("is not tried" in record.message and said in record.message for record in caplog.records) == 1
+    if break_it == "no release":  # which comes later, beside the pointer that names it
+        write_release(root, 3, random_casebook(10))
+        assert candidate_after_looks(follower) == other

@@ -194,6 +194,48 @@ def test_workers_follow_the_pointer_to_a_new_casebook_and_back_without_a_restart
     until(lambda: all_judge_by(1), within_s=60)
 
 
+def test_while_the_pointer_names_a_canary_verdicts_features_and_rows_carry_its_decision_too(
+    stack: Stack, topics: Topics, folder: Path
+):
+    from features.config import FeaturesConfig
+    from features.lookup import lookup
+    from features.store import open_store
+    from warehouse.address import connect, parse_address
+
+    root, live = folder / "releases", Pin(release_version=1, casebook_version=1)
+    canary = write_release(root, 5, random_casebook(40, prefix="canary"))
+
+    def judged(what: str) -> list[Verdict]:
+        name = f"{what}-{datetime.now(UTC).timestamp():.6f}"
+        topics.send(UPLOADED, *(event(f"{name}-{n}", title=f"一个标题 {n}") for n in range(20)))
+        messages = topics.read(VERDICTS, 20, where=named(name))
+        return [Verdict.model_validate_json(message.value()) for message in messages]
+
+    def all_carry(version: int | None) -> bool:
+        return all(v.candidate_release_version == version for _ in range(3) for v in judged("try"))
+
+    try:
+        point_to(root, live, canary=canary)
+        until(lambda: all_carry(5), within_s=60)
+        both = judged("both")
+    finally:
+        point_to(root, live)
+    assert {(v.release_version, v.casebook_version) for v in both} == {(1, 1)}
+    assert all(v.candidate is not None and v.candidate.toxicity != v.toxicity for v in both)
+
+    store = open_store(FeaturesConfig.from_environment(stack.environment))
+    found = lookup(store, [v.video_id for v in both], datetime.now(UTC))
+    assert found.candidate_release_version_N.tolist() == [5] * 20
+    assert found.candidate_toxicity_N.tolist() == pytest.approx([v.candidate_toxicity for v in both], abs=1e-6)
+
+    asked = "SELECT countIf(candidate.release_version = 5) FROM verdicts FINAL WHERE event_id IN {ids:Array(String)}"
+    client = connect(parse_address(stack.warehouse or ""))
+    ids = [v.event_id for v in both]
+    until(lambda: client.query(asked, {"ids": ids}).first_row[0] == 20)
+    client.close()
+    until(lambda: all_carry(None), within_s=60)
+
+
 @pytest.mark.parametrize("name", ["triton", "features", "warehouse"])
 def test_a_part_that_is_killed_and_comes_back_is_waited_for_and_nothing_is_lost(
     stack: Stack, topics: Topics, name: str, monkeypatch: pytest.MonkeyPatch
