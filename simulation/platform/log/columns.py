@@ -25,6 +25,7 @@ from simulation.platform.population import SURFACES, Population
 _TIME = pa.timestamp("us", tz="UTC")
 _NAMED, _NAMED_RIGHTLY = 0.5, 0.7
 """Half of the reports name a category; of those about violative videos so many name the right one."""
+_QUOTE = pa.scalar('"')
 E_ = TypeVar("E_", bound=Event)
 
 
@@ -89,14 +90,26 @@ def events_of(day: Day, population: Population, experiment: Experiment) -> Event
 
 def contract_events(columns: pa.Table, contract: type[E_]) -> Iterator[E_]:
     """The rows of a table as events of their contract, validated."""
-    for row in rows_of(columns):
+    for row in columns.to_pylist():
         yield contract.model_validate(row)
 
 
-def rows_of(columns: pa.Table) -> list[dict[str, Any]]:
-    """The rows of a table as plain values, as they go on a topic."""
-    rows: list[dict[str, Any]] = columns.to_pylist()
-    return rows
+def json_lines(columns: pa.Table) -> list[bytes]:
+    """The rows of a table as JSON, as they go on a topic: put together column by column, a row costs a microsecond.
+
+    Strings are ids and names of our own, which hold nothing that JSON escapes.
+    """
+    parts: list[pa.Array | pa.Scalar] = []
+    for number, name in enumerate(columns.schema.names):
+        values = columns[name].combine_chunks()
+        text = values.cast(pa.string())
+        if pa.types.is_timestamp(values.type):
+            text = pc.replace_substring(text, " ", "T", max_replacements=1)
+        if pa.types.is_timestamp(values.type) or pa.types.is_string(values.type):
+            text = pc.binary_join_element_wise(_QUOTE, text, _QUOTE, "")
+        parts += [pa.scalar(f'{"," if number else "{"}"{name}":'), pc.fill_null(text, "null")]
+    lines: list[bytes] = pc.binary_join_element_wise(*parts, pa.scalar("}"), "").cast(pa.binary()).to_pylist()
+    return lines
 
 
 def _exposures(day: Day, users: pa.Array, surface_S: pa.Array, midnight: datetime, experiment: Experiment) -> pa.Table:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,7 +21,7 @@ from contracts.experiments import Experiment
 from contracts.taxonomy import CATEGORIES
 from simulation.lines import folder_to_write
 from simulation.platform.days import Day
-from simulation.platform.log.columns import EventColumns, events_of, rows_of
+from simulation.platform.log.columns import EventColumns, events_of, json_lines
 from simulation.platform.log.totals import UserTotals
 from simulation.platform.population import Population
 
@@ -112,4 +111,4 @@ def _open(path: Path, form: Format, schema: pa.Schema, open_files: ExitStack) ->
         lines: BinaryIO = open_files.enter_context(path.open("wb"))
     except OSError as error:
         raise BadInputError(f"{path}: {error.strerror}, must be a file to write to") from error
-    return lambda table: lines.writelines(orjson.dumps(row) + b"\n" for row in rows_of(table))
+    return lambda table: lines.writelines(line + b"\n" for line in json_lines(table))
