@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import warnings
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def export_student(student: Student, path: Path) -> None:
     )
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of torchvision, which nothing here needs
         program = torch.onnx.export(
             student.eval(),
             example,
