@@ -31,8 +31,28 @@ def _given_address() -> WarehouseAddress | None:
 )
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="0 takes a free one.")
 @click.option("--max-body-mb", type=click.IntRange(1), default=256, show_default=True, help="Largest request body.")
+@click.option(
+    "--max-memory-mb",
+    type=click.IntRange(256),
+    envvar="PRECEDENT_WAREHOUSE_MEMORY_MB",
+    show_envvar=True,
+    help="What the engine may allocate; one query two thirds of it.  [default: two fifths of the machine's memory]",
+)
+@click.option("--max-queries", type=click.IntRange(1), default=32, show_default=True, help="Statements at a time.")
+@click.option(
+    "--queue-s", type=click.FloatRange(0), default=30.0, show_default=True, help="Longest wait for one's turn."
+)
 @click.pass_context
-def warehouse(context: click.Context, path: Path, host: str, port: int, max_body_mb: int) -> None:
+def warehouse(
+    context: click.Context,
+    path: Path,
+    host: str,
+    port: int,
+    max_body_mb: int,
+    max_memory_mb: int | None,
+    max_queries: int,
+    queue_s: float,
+) -> None:
     """Own an embedded warehouse in the foreground: ClickHouse over HTTP, kept in a folder.
 
     User, password and database are those of PRECEDENT_WAREHOUSE; without it a password is made, and written in the
@@ -45,8 +65,9 @@ def warehouse(context: click.Context, path: Path, host: str, port: int, max_body
     if context.invoked_subcommand is not None:
         return
     from warehouse.owner.app import Limits
-    from warehouse.owner.requests import Credentials
+    from warehouse.owner.memory import Memory, memory_of_machine
     from warehouse.owner.serve import OwnerConfig, serve
+    from warehouse.owner.wire.requests import Credentials
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     given = _given_address()
@@ -66,8 +87,9 @@ def warehouse(context: click.Context, path: Path, host: str, port: int, max_body
         }
         click.echo(json.dumps(ready))
 
-    limits = Limits(body_bytes=max_body_mb << 20)
-    serve(OwnerConfig(path, Credentials(user, password), host, port, database, limits), announce)
+    limits = Limits(body_bytes=max_body_mb << 20, queries=max_queries, queue_s=queue_s)
+    memory = Memory(max_memory_mb << 20) if max_memory_mb else memory_of_machine()
+    serve(OwnerConfig(path, Credentials(user, password), host, port, database, limits, memory), announce)
 
 
 @warehouse.command()

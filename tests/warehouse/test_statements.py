@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warehouse.owner.errors import ClickHouseError
-from warehouse.owner.statements import read_statement
+from warehouse.owner.wire.statements import read_statement
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_query_is_parted_from_its_format(sql: str, text: str, form: str | None
         ("INSERT INTO db.format FORMAT CSV\n1", "INSERT INTO db.format ", "CSV", "1"),
         (
             "INSERT INTO t (`VALUES`) SETTINGS async_insert = 1 VALUES (1)",
-            "INSERT INTO t (`VALUES`) SETTINGS async_insert = 1 ",
+            "INSERT INTO t (`VALUES`) ",
             "Values",
             " (1)",
         ),
@@ -56,6 +56,12 @@ def test_an_insert_is_parted_from_its_data(sql: str, text: str, form: str | None
     statement = read_statement(sql.encode())
     assert statement.data_start is not None
     assert (statement.text, statement.format, sql[statement.data_start :]) == (text, form, data)
+
+
+def test_the_settings_of_an_insert_are_parted_from_it_for_they_follow_where_its_rows_are() -> None:
+    statement = read_statement(b"INSERT INTO t (`SETTINGS`) SETTINGS max_threads = 1, a = 'FORMAT' FORMAT CSV 1")
+    assert statement.settings == "SETTINGS max_threads = 1, a = 'FORMAT'"
+    assert read_statement(b"INSERT INTO settings (a) FORMAT CSV 1").settings == ""
 
 
 def test_an_insert_of_a_query_has_no_data() -> None:

@@ -1,16 +1,11 @@
-"""Answer ClickHouse HTTP requests over chDB: credentials, body, statement, then rows or a failure.
-
-A failure before the first block is an HTTP error; a later one is written into the stream behind a tag that the
-headers announced, as a server does.
-"""
+"""Answer ClickHouse HTTP requests over chDB: credentials, body, statement, a seat, then rows or a failure."""
 
 import asyncio
-import json
 import logging
-import secrets
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -20,41 +15,34 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
-from warehouse.owner.bodies import Body, read_form, receive_body
-from warehouse.owner.engine import Answer, Engine
+from warehouse.owner.admission import Admission
+from warehouse.owner.engine import Engine
 from warehouse.owner.errors import ClickHouseError, Code, refuse
-from warehouse.owner.requests import Asked, Credentials, given_credentials, read_request
-from warehouse.owner.running import Flow, run
-from warehouse.owner.statements import Statement, read_statement
+from warehouse.owner.running import run
+from warehouse.owner.wire.bodies import Body, read_form, receive_body
+from warehouse.owner.wire.packing import packing_asked
+from warehouse.owner.wire.replies import Answer, Flow, StreamedReply, client_gone, format_headers, whole_reply
+from warehouse.owner.wire.requests import Asked, Credentials, given_credentials, read_request
+from warehouse.owner.wire.statements import Statement, read_statement
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _HEAD_BYTES = 1 << 20
 _MAX_STATEMENT_BYTES = 16 << 20
-_SENT_BYTES = 1 << 20
-_MEDIA_TYPES = {
-    "Arrow": "application/vnd.apache.arrow.file",
-    "ArrowStream": "application/vnd.apache.arrow.stream",
-    "CSV": "text/csv; charset=UTF-8; header=absent",
-    "CSVWithNames": "text/csv; charset=UTF-8; header=present",
-    "JSON": "application/json; charset=UTF-8",
-    "JSONCompact": "application/json; charset=UTF-8",
-    "JSONEachRow": "application/x-ndjson; charset=UTF-8",
-    "Native": "application/octet-stream",
-    "Parquet": "application/octet-stream",
-    "RowBinary": "application/octet-stream",
-    "TabSeparated": "text/tab-separated-values; charset=UTF-8",
-}
+# A query that is cancelled before it has begun begins none the less: it is cancelled again until it ends.
+_KILL_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What requests may take: bytes of one body, compressed or not, and threads of all together."""
+    """What requests may take: bytes of one body, queries at a time, and seconds of waiting for a turn or a client."""
 
     body_bytes: int = 256 << 20
-    threads: int = 8
+    queries: int = 32
+    queue_s: float = 30.0
+    idle_s: float = 120.0
+    connections: int = 256
 
 
 class Threads:
@@ -76,7 +64,9 @@ class Front:
         self._engine = engine
         self._credentials = credentials
         self._limits = limits
-        self._threads = Threads(limits.threads)
+        self._admission = Admission(limits.queries, limits.queue_s)
+        # A few more than seats, so that a KILL always finds one.
+        self._threads = Threads(limits.queries + 4)
 
     def app(self) -> Starlette:
         routes = [
@@ -85,6 +75,10 @@ class Front:
             Route("/", self.answer, methods=["GET", "POST"]),
         ]
         return Starlette(routes=routes)
+
+    def close(self) -> None:
+        """Let nobody begin any more."""
+        self._admission.close()
 
     async def ping(self, _: Request) -> Response:
         return Response("Ok.\n", media_type="text/html; charset=UTF-8")
@@ -96,8 +90,11 @@ class Front:
         except ClickHouseError as failure:
             return self._failed(failure, query_id)
         except ClientDisconnect:
-            _log.info("a client went away before its request was complete; nothing was run")
+            _log.info("a client went away before its request was run")
             return Response(status_code=400)
+        except Exception:  # noqa: BLE001 - a bug of ours: the client hears of it, the log has its trace
+            _log.exception("request %s failed inside this process", query_id)
+            return self._failed(refuse(Code.UNKNOWN_EXCEPTION, "The warehouse's own fault, see its log"), query_id)
 
     async def _answer(self, request: Request, query_id: str) -> Response:
         url = dict(request.query_params)
@@ -105,36 +102,73 @@ class Front:
         if sent is None and request.method != "POST" and not url:
             return await self.ping(request)
         self._credentials.check(*(sent or ("default", "")))
-        encoding = request.headers.get("content-encoding", "").strip().lower()
-        limit, folder = self._limits.body_bytes, str(self._engine.spool_folder)
-        with await receive_body(request.stream(), encoding, limit=limit, folder=folder) as body:
+        with await self._receive(request) as body:
             asked, statement, data = _read(request.headers, url, body, query_id=query_id)
             if request.method != "POST" and not (statement.reads or statement.changes_session):
                 raise refuse(Code.READONLY, "Cannot execute query in readonly mode: method GET implies readonly")
-            outcome = await self._run(request, asked, statement, data, query_id)
+            packing = packing_asked(request.headers, asked.settings)
+            gone = asyncio.create_task(client_gone(request.receive))
+            try:
+                leave = await self._admit(statement, gone)
+                try:
+                    outcome = await self._run(asked, statement, data, query_id, gone)
+                except BaseException:
+                    leave()
+                    raise
+            finally:
+                gone.cancel()
         headers = self._headers(asked, statement)
-        if isinstance(outcome, Flow):
-            return Streamed(outcome, headers, self._threads)
-        headers["X-ClickHouse-Summary"] = _summary(outcome)
-        return Response(outcome.payload, headers=headers)
+        if isinstance(outcome, Answer):
+            leave()
+            return whole_reply(outcome, headers, packing)
+        return StreamedReply(
+            outcome,
+            headers,
+            packing,
+            leave=leave,
+            next_block=self._threads.run,
+            cancel=partial(self._kill, query_id),
+            idle_s=self._limits.idle_s,
+        )
+
+    async def _receive(self, request: Request) -> Body:
+        return await receive_body(
+            request.stream(),
+            request.headers.get("content-encoding", "").strip().lower(),
+            limit=self._limits.body_bytes,
+            folder=str(self._engine.spool_folder),
+            idle_s=self._limits.idle_s,
+        )
+
+    async def _admit(self, statement: Statement, gone: "asyncio.Task[None]") -> Callable[[], None]:
+        """Wait for a seat unless the client goes away; what gives it back is returned. A KILL needs none."""
+        if statement.keyword == "KILL":
+            return _nothing
+        turn = asyncio.ensure_future(self._admission.take())
+        try:
+            await asyncio.wait({turn, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not turn.done():
+                turn.cancel()
+        if not turn.done():
+            raise ClientDisconnect
+        turn.result()
+        return self._admission.give_back
 
     async def _run(
-        self, request: Request, asked: Asked, statement: Statement, data: Iterator[bytes], tag: str
+        self, asked: Asked, statement: Statement, data: Iterator[bytes], tag: str, gone: "asyncio.Task[None]"
     ) -> Answer | Flow:
-        def work() -> Answer | Flow:
-            return run(self._engine, asked, statement, data, tag=tag)
+        work = asyncio.ensure_future(self._threads.run(partial(run, self._engine, asked, statement, data, tag=tag)))
+        if asked.stops_with_client and statement.reads:
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                _log.info("a client went away, its query is cancelled")
+            while not work.done():
+                await self._kill(tag)
+                await asyncio.wait({work}, timeout=_KILL_AGAIN_S)
+        return await work
 
-        if not (asked.stops_with_client and statement.reads):
-            return await self._threads.run(work)
-        gone = asyncio.create_task(self._kill_when_gone(request.receive, tag))
-        try:
-            return await self._threads.run(work)
-        finally:
-            gone.cancel()
-
-    async def _kill_when_gone(self, receive: Receive, tag: str) -> None:
-        await _client_gone(receive)
-        _log.info("a client went away, its query is cancelled")
+    async def _kill(self, tag: str) -> None:
         await anyio.to_thread.run_sync(self._engine.kill, tag)
 
     def _headers(self, asked: Asked, statement: Statement) -> dict[str, str]:
@@ -143,11 +177,7 @@ class Front:
             "X-ClickHouse-Timezone": self._engine.timezone,
             "X-ClickHouse-Server-Display-Name": "precedent",
         }
-        if statement.answers:
-            form = statement.format or asked.default_format
-            headers["X-ClickHouse-Format"] = form
-            headers["Content-Type"] = _MEDIA_TYPES.get(form, "text/plain; charset=UTF-8")
-        return headers
+        return headers | (format_headers(statement.format or asked.default_format) if statement.answers else {})
 
     def _failed(self, failure: ClickHouseError, query_id: str) -> Response:
         headers = {"X-ClickHouse-Exception-Code": str(failure.code), "X-ClickHouse-Query-Id": query_id}
@@ -157,64 +187,8 @@ class Front:
         return Response(text, failure.status, headers, media_type="text/plain; charset=UTF-8")
 
 
-class Streamed(Response):
-    """Send a flow block by block; a failure on the way follows the tag, a lost client ends the query."""
-
-    def __init__(self, flow: Flow, headers: Mapping[str, str], threads: Threads) -> None:
-        self._flow = flow
-        self._threads = threads
-        self._tag = secrets.token_hex(8)
-        super().__init__(None, headers={**headers, "X-ClickHouse-Exception-Tag": self._tag})
-        del self.headers["content-length"]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            async with anyio.create_task_group() as tasks:
-
-                async def stop_when_gone() -> None:
-                    await _client_gone(receive)
-                    tasks.cancel_scope.cancel()
-
-                tasks.start_soon(stop_when_gone)
-                await self._send_blocks(send)
-                tasks.cancel_scope.cancel()
-        finally:
-            self._release()
-
-    async def _send_blocks(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        block: bytes | None = self._flow.first
-        try:
-            while block:
-                for start in range(0, len(block), _SENT_BYTES):
-                    piece = block[start : start + _SENT_BYTES]
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
-                block = await self._threads.run(next, self._flow.others, None)
-        except ClickHouseError as failure:
-            await send({"type": "http.response.body", "body": self._exception(failure), "more_body": True})
-        # The session is free before the client knows that the result is complete: its next request may follow.
-        self._release()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    def _exception(self, failure: ClickHouseError) -> bytes:
-        message = failure.message.encode() + b"\n"
-        return (
-            f"\r\n__exception__\r\n{self._tag}\r\n".encode()
-            + message
-            + f"{len(message)} {self._tag}\r\n__exception__\r\n".encode()
-        )
-
-    def _release(self) -> None:
-        """Cancel what is left of the query and give its session back; a second call does nothing."""
-        close = getattr(self._flow.others, "close", None)
-        if close is not None:
-            close()
-        self._flow.give_back()
-
-
-async def _client_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _nothing() -> None:
+    pass
 
 
 def _read(
@@ -238,14 +212,3 @@ def _read(
     if body.size > _HEAD_BYTES:
         statement = read_statement(front + body.head(body.size))
     return asked, statement, iter(())
-
-
-def _summary(answer: Answer) -> str:
-    counts = {
-        "read_rows": answer.rows_read,
-        "read_bytes": answer.bytes_read,
-        "written_rows": answer.rows_written,
-        "written_bytes": answer.bytes_written,
-        "elapsed_ns": int(answer.elapsed_s * 1e9),
-    }
-    return json.dumps({name: str(count) for name, count in counts.items()})

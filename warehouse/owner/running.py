@@ -1,26 +1,23 @@
-"""Run one request's statement in its session: an answer, or a flow of blocks that is still running."""
+"""Run one request's statement in its session: a small answer, a flow still running, or a flow from a file."""
 
-from collections.abc import Callable, Generator, Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
-from warehouse.owner.engine import Answer, Column, Engine, Session, identifier
-from warehouse.owner.requests import Asked
-from warehouse.owner.statements import Statement
+from warehouse.owner.engine import Engine
+from warehouse.owner.session import Column, Session, identifier
+from warehouse.owner.wire.bodies import Body
+from warehouse.owner.wire.replies import Answer, Counts, Flow
+from warehouse.owner.wire.requests import Asked
+from warehouse.owner.wire.statements import Statement
 
 # Formats without a header or a footer: blocks one after another are one longer result.
 _BLOCKWISE = frozenset({"Native", "TabSeparated", "TSV", "TSVRaw", "CSV", "RowBinary", "JSONEachRow"})
 _ARROW_STREAM = "ArrowStream"
 _ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """A result still running: its first block, the others, and what gives its session back."""
-
-    first: bytes
-    others: Iterator[bytes]
-    give_back: Callable[[], None]
+_READ_BYTES = 1 << 20
 
 
 def run(engine: Engine, asked: Asked, statement: Statement, data: Iterator[bytes], *, tag: str) -> Answer | Flow:
@@ -36,7 +33,8 @@ def run(engine: Engine, asked: Asked, statement: Statement, data: Iterator[bytes
         session = held.enter_context(
             engine.session(name, timeout_s=asked.session_timeout_s, must_exist=asked.session_check)
         )
-        session.use(asked.database, {"log_comment": tag, **asked.settings})
+        comment = f"{tag} {asked.settings.get('log_comment', '')}".rstrip()
+        session.use(asked.database, {**asked.settings, "log_comment": comment})
         for table in asked.external:
             session.run(f"CREATE TEMPORARY TABLE {identifier(table.name)} ({table.structure})")
             if name:
@@ -45,26 +43,76 @@ def run(engine: Engine, asked: Asked, statement: Statement, data: Iterator[bytes
         form = statement.format or asked.default_format
         if statement.data_start is not None:
             return _insert(session, asked, statement, form, data)
-        if statement.streams and (form in _BLOCKWISE or form == _ARROW_STREAM) and not asked.whole:
-            blocks = session.stream(statement.text, form, asked.params)
-            others = joined_arrow(blocks) if form == _ARROW_STREAM else blocks
-            first = next(others, b"")
-            if first:
-                return Flow(first, others, held.pop_all().close)
-            return Answer(_without_rows(session, asked, statement, form))
-        answer = session.run(statement.text, form, asked.params)
-        if statement.changes_session:
-            session.keeps_settings()
-        if statement.streams and not answer.payload:
-            return Answer(_without_rows(session, asked, statement, form), answer.rows_read, answer.bytes_read)
-        return answer
+        if not statement.streams:
+            answer = session.run(statement.text, form, asked.params)
+            if statement.changes_session:
+                session.keeps_settings()
+            return answer
+        if form not in _BLOCKWISE and form != _ARROW_STREAM:
+            return _through_file(session, asked, statement, form, engine.spool_folder)
+        blocks = session.stream(statement.text, form, asked.params)
+        joined = JoinedArrow(blocks) if form == _ARROW_STREAM else blocks
+        if asked.whole:
+            return _kept_whole(session, asked, statement, form, joined, engine.spool_folder)
+        first = next(joined, b"")
+        if first:
+            return Flow(first, joined, blocks.counts, held.pop_all().close)
+        return Answer(_without_rows(session, asked, statement, form), blocks.counts)
 
 
 def _insert(session: Session, asked: Asked, statement: Statement, form: str, data: Iterator[bytes]) -> Answer:
     """Push an INSERT's rows; VALUES that name parameters go in one piece, for pushed rows have none."""
     if asked.params and form == "Values":
-        return session.run(f"{statement.text} VALUES {b''.join(data).decode()}", params=asked.params)
-    return session.insert(statement.text, form, data)
+        text = f"{statement.text} {statement.settings} VALUES {b''.join(data).decode()}"
+        return session.run(text, params=asked.params)
+    return session.insert(statement.text, form, data, settings=statement.settings)
+
+
+def _kept_whole(
+    session: Session, asked: Asked, statement: Statement, form: str, blocks: "CountedBlocks", folder: Path
+) -> Flow | Answer:
+    """Let the query end before its first byte is sent, so that its failure is an HTTP error; a large result waits."""
+    body = Body(str(folder))
+    try:
+        with closing(blocks):
+            for block in blocks:
+                body.append(block)
+        if not body.size:
+            body.append(_without_rows(session, asked, statement, form))
+        if body.is_small:
+            with body:
+                return Answer(body.head(body.size), blocks.counts)
+    except BaseException:
+        body.close()
+        raise
+    return _flow(body.chunks(0), blocks.counts, body.close)
+
+
+def _through_file(session: Session, asked: Asked, statement: Statement, form: str, folder: Path) -> Flow | Answer:
+    """A format with a header or footer around all rows: the engine writes a file, which is sent and forgotten."""
+    path = folder / f"{uuid.uuid4().hex}.result"
+    try:
+        counts = session.run_to_file(statement.text, form, asked.params, path)
+        file = path.open("rb") if path.exists() else None
+    finally:
+        path.unlink(missing_ok=True)
+    if file is None:
+        return Answer(counts=counts)
+    return _flow(iter(lambda: file.read(_READ_BYTES), b""), counts, file.close)
+
+
+def _flow(chunks: Iterator[bytes], counts: Counts, give_back: Callable[[], None]) -> Flow | Answer:
+    """A flow of what is ready, or an answer when one chunk is all."""
+    first, second = next(chunks, b""), next(chunks, b"")
+    if not second:
+        give_back()
+        return Answer(first, counts)
+
+    def others() -> Iterator[bytes]:
+        yield second
+        yield from chunks
+
+    return Flow(first, others(), counts, give_back)
 
 
 def _without_rows(session: Session, asked: Asked, statement: Statement, form: str) -> bytes:
@@ -76,19 +124,50 @@ def _without_rows(session: Session, asked: Asked, statement: Statement, form: st
     return b""
 
 
-def joined_arrow(streams: Generator[bytes]) -> Iterator[bytes]:
+class CountedBlocks(Protocol):
+    """A result's blocks, what it took to make them, and how to end it early."""
+
+    @property
+    def counts(self) -> Counts: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def __next__(self) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class JoinedArrow:
     """Join Arrow IPC streams of one schema into one: its schema message once, every batch, the end once.
 
     An encapsulated message begins with ffffffff and the length of its metadata as int32; a schema has no body.
     """
-    with closing(streams):
-        schema_bytes = 0
-        for stream in streams:
-            piece = stream.removesuffix(_ARROW_END)[schema_bytes:]
-            schema_bytes = 8 + int.from_bytes(stream[4:8], "little")
+
+    def __init__(self, streams: CountedBlocks) -> None:
+        self._streams = streams
+        self._schema_bytes = 0
+        self._ended = False
+
+    @property
+    def counts(self) -> Counts:
+        return self._streams.counts
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        for stream in self._streams:
+            piece = stream.removesuffix(_ARROW_END)[self._schema_bytes :]
+            self._schema_bytes = 8 + int.from_bytes(stream[4:8], "little")
             if piece:
-                yield piece
-        yield _ARROW_END if schema_bytes else b""
+                return piece
+        if self._ended or not self._schema_bytes:
+            raise StopIteration
+        self._ended = True
+        return _ARROW_END
+
+    def close(self) -> None:
+        self._streams.close()
 
 
 def native_header(columns: list[Column]) -> bytes:

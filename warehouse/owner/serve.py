@@ -1,19 +1,33 @@
-"""Serve one chDB folder on loopback until told to stop: claim, listen, announce, answer, close."""
+"""Serve one chDB folder on loopback until told to stop: claim, listen, announce, answer, drain, close.
 
+A stop refuses new statements, cancels reads at once, lets inserts end for some seconds and cancels what is left:
+each client has its rows, an acknowledgement or an error, and the process ends within a bounded time.
+"""
+
+import asyncio
+import logging
+import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+import anyio.to_thread
 import uvicorn
 
 from contracts.errors import BadInputError
 from warehouse.owner.app import Front, Limits
 from warehouse.owner.engine import Engine
-from warehouse.owner.requests import Credentials
+from warehouse.owner.memory import Memory, memory_of_machine
+from warehouse.owner.wire.requests import Credentials
 
+_log = logging.getLogger(__name__)
+_INSERTS_END_S = 8.0
 _DRAIN_S = 10
+_LAST_S = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +40,16 @@ class OwnerConfig:
     port: int = 0
     database: str = "precedent"
     limits: Limits = Limits()
+    memory: Memory = field(default_factory=memory_of_machine)
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens; cancels running queries when it must stop."""
+    """Says when it listens; ends running statements when it must stop."""
 
-    def __init__(self, config: uvicorn.Config, engine: Engine, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, engine: Engine, front: Front, announce: Callable[[], None]) -> None:
         super().__init__(config)
         self._engine = engine
+        self._front = front
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -42,8 +58,31 @@ class _Server(uvicorn.Server):
             self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._engine.kill_reads()
+        _end_at_last()
+        self._front.close()
+        cancelling = asyncio.create_task(self._cancel_statements())
         await super().shutdown(sockets)
+        cancelling.cancel()
+
+    async def _cancel_statements(self) -> None:
+        """Reads at once, again while some still begin; whatever is left, when inserts have had their time."""
+        deadline = asyncio.get_running_loop().time() + _INSERTS_END_S
+        while True:
+            have_time = asyncio.get_running_loop().time() < deadline
+            await anyio.to_thread.run_sync(partial(self._engine.kill_all, but_inserts=have_time))
+            await asyncio.sleep(0.5)
+
+
+def _end_at_last() -> None:
+    """End the process if the engine does not let it: what was acknowledged is on disk, as after a kill."""
+
+    def end() -> None:
+        _log.warning("a statement did not end within %g s of being cancelled, the process ends without it", _LAST_S)
+        os._exit(0)
+
+    last = threading.Timer(_LAST_S, end)
+    last.daemon = True
+    last.start()
 
 
 def serve(config: OwnerConfig, announce: Callable[[str, int], None]) -> None:
@@ -54,7 +93,7 @@ def serve(config: OwnerConfig, announce: Callable[[str, int], None]) -> None:
     listening = _listen(config.host, config.port)
     with listening:
         host, port = listening.getsockname()[:2]
-        engine = Engine(config.path)
+        engine = Engine(config.path, config.memory)
         try:
             engine.create_database(config.database)
             front = Front(engine, config.credentials, config.limits)
@@ -66,8 +105,11 @@ def serve(config: OwnerConfig, announce: Callable[[str, int], None]) -> None:
                     lifespan="off",
                     timeout_keep_alive=75,
                     timeout_graceful_shutdown=_DRAIN_S,
+                    limit_concurrency=config.limits.connections,
+                    backlog=config.limits.connections,
                 ),
                 engine,
+                front,
                 lambda: announce(host, port),
             )
             _stop_on_signals(server)

@@ -1,8 +1,10 @@
 """Take a request's body apart: undo its compression in bounded steps, keep it in a spool, split its form fields."""
 
+import asyncio
 import re
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from tempfile import SpooledTemporaryFile
@@ -11,7 +13,7 @@ from typing import IO, Any, Protocol, Self
 from warehouse.owner.errors import ClickHouseError, Code, refuse
 
 _STEP_BYTES = 1 << 20
-_SPOOL_BYTES = 16 << 20
+_SPOOL_BYTES = 4 << 20
 
 
 class Decompressor(Protocol):
@@ -51,6 +53,28 @@ class _Deflate:
         return self._inflate.decompress(self._inflate.unconsumed_tail + data, max_length)
 
 
+class _Brotli:
+    """Brotli's own decompressor behind the same face; it has no second stream behind the first."""
+
+    def __init__(self) -> None:
+        import brotli  # type: ignore[import-untyped]
+
+        self._inflate = brotli.Decompressor()
+        self.unused_data = b""
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._inflate.is_finished())
+
+    @property
+    def needs_input(self) -> bool:
+        return bool(self._inflate.can_accept_more_data())
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        unpacked: bytes = self._inflate.process(data, output_buffer_limit=max_length)
+        return unpacked
+
+
 def _new_decompressor(encoding: str) -> Decompressor:
     if encoding == "lz4":
         from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
@@ -64,9 +88,11 @@ def _new_decompressor(encoding: str) -> Decompressor:
         return _Deflate(zlib.MAX_WBITS | 16)
     if encoding == "deflate":
         return _Deflate(zlib.MAX_WBITS)
+    if encoding == "br":
+        return _Brotli()
     raise refuse(
         Code.UNKNOWN_COMPRESSION_METHOD,
-        f"Content-Encoding == {encoding!r}, must be one of lz4, zstd, gzip, deflate, identity",
+        f"Content-Encoding == {encoding!r}, must be one of lz4, zstd, gzip, br, deflate, identity",
     )
 
 
@@ -100,15 +126,24 @@ class Unpacking:
 
 
 class Body:
-    """A received body: in memory up to 16 MiB, in a file of the folder beyond."""
+    """A received body: in memory up to 4 MiB, in a file of the folder beyond."""
 
     def __init__(self, folder: str) -> None:
         self._spool: IO[bytes] = SpooledTemporaryFile(_SPOOL_BYTES, dir=folder)  # noqa: SIM115
         self.size = 0
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it is worth handing on in one piece."""
+        return self.size <= _STEP_BYTES
+
     def append(self, chunk: bytes) -> None:
+        """Raises `ClickHouseError` 243 when the disk takes no more."""
         self.size += len(chunk)
-        self._spool.write(chunk)
+        try:
+            self._spool.write(chunk)
+        except OSError as error:
+            raise refuse(Code.NOT_ENOUGH_SPACE, f"Cannot keep {self.size} bytes on disk: {error.strerror}") from error
 
     def head(self, size: int) -> bytes:
         self._spool.seek(0)
@@ -126,21 +161,22 @@ class Body:
         self.close()
 
     def close(self) -> None:
-        self._spool.close()
+        with suppress(OSError):  # a full disk refuses what was still buffered, and nobody needs it any more
+            self._spool.close()
 
 
-async def receive_body(stream: AsyncIterator[bytes], encoding: str, *, limit: int, folder: str) -> Body:
+async def receive_body(stream: AsyncIterator[bytes], encoding: str, *, limit: int, folder: str, idle_s: float) -> Body:
     """Receive and unpack a body of at most `limit` bytes, raw and unpacked alike; else `ClickHouseError` 413.
 
     What exceeds the limit is read to its end, or to four times the limit, and dropped: a client that is still
-    sending does not read our answer.
+    sending does not read our answer. A client that sends nothing for `idle_s` is given up (209).
     """
     unpacking = None if encoding in {"", "identity"} else Unpacking(encoding)
     body = Body(folder)
     failure: ClickHouseError | None = None
     received = 0
     try:
-        async for chunk in stream:
+        async for chunk in _awaited(stream, idle_s):
             received += len(chunk)
             if failure is not None:
                 if received > 4 * limit:
@@ -150,8 +186,14 @@ async def receive_body(stream: AsyncIterator[bytes], encoding: str, *, limit: in
                 for piece in unpacking.feed(chunk) if unpacking else (chunk,):
                     body.append(piece)
                     if max(body.size, received) > limit:
-                        failure = refuse(Code.TOO_MANY_BYTES, f"The request's body is larger than {limit} bytes")
+                        failure = refuse(
+                            Code.TOO_MANY_BYTES,
+                            f"The request's body has {received} bytes so far and {body.size} unpacked, "
+                            f"must be at most {limit} in both",
+                        )
                         break
+                    if unpacking:
+                        await asyncio.sleep(0)  # a small chunk may unpack to much: others get their turn
             except ClickHouseError as error:
                 failure = error
         if failure is not None:
@@ -162,6 +204,19 @@ async def receive_body(stream: AsyncIterator[bytes], encoding: str, *, limit: in
         body.close()
         raise
     return body
+
+
+async def _awaited(stream: AsyncIterator[bytes], idle_s: float) -> AsyncIterator[bytes]:
+    """The stream's chunks, none of which is waited for longer than `idle_s`."""
+    while True:
+        try:
+            async with asyncio.timeout(idle_s):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise refuse(Code.SOCKET_TIMEOUT, f"The client has sent nothing of its body for {idle_s:g} s") from error
+        yield chunk
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,12 +33,16 @@ _BEFORE_NAMES = frozenset({"INTO", "TABLE", "FUNCTION", "AS", "."})
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement without its FORMAT clause; `data_start` is where an INSERT's own data begins, if it has any."""
+    """One statement without its FORMAT clause; `data_start` is where an INSERT's own data begins, if it has any.
+
+    Of an INSERT with data, `settings` is its SETTINGS clause, which then is not in `text`.
+    """
 
     keyword: str
     text: str
     format: str | None
     data_start: int | None = None
+    settings: str = ""
 
     @property
     def answers(self) -> bool:
@@ -98,17 +102,26 @@ def read_statement(raw: bytes) -> Statement:
 
 def _read_insert(raw: bytes, marks: Iterator[_Mark]) -> Statement:
     """Stop at the word behind which the data begins; a SELECT in its place makes it a query without data."""
+    clause: int | None = None  # where SETTINGS stands
+
+    def with_data(end: int, form: str | None, data_start: int) -> Statement:
+        text = _text(raw[: end if clause is None else clause])
+        settings = "" if clause is None else _text(raw[clause:end]).strip()
+        return Statement("INSERT", text, form, data_start, settings)
+
     for mark in marks:
         if not mark.word or mark.depth or mark.is_name:
             continue
+        if mark.word == "SETTINGS" and clause is None:
+            clause = mark.start
         if mark.word == "VALUES":
-            return Statement("INSERT", _text(raw[: mark.start]), "Values", mark.end)
+            return with_data(mark.start, "Values", mark.end)
         if mark.word == "FORMAT" and (name := next(marks, None)) and name.word:
             start = _after_format(raw, name.end)
-            return Statement("INSERT", _text(raw[: mark.start]), raw[name.start : name.end].decode(), start)
+            return with_data(mark.start, raw[name.start : name.end].decode(), start)
         if mark.word in _NOT_DATA:
             return _read_query("INSERT SELECT", raw, marks)
-    return Statement("INSERT", _text(raw), None, len(raw))
+    return with_data(len(raw), None, len(raw))
 
 
 def _read_query(keyword: str, raw: bytes, marks: Iterator[_Mark]) -> Statement:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from warehouse.owner.bodies import FormFile
 from warehouse.owner.errors import Code, refuse
+from warehouse.owner.wire.bodies import FormFile
 
 # URL parameters of the protocol itself; every other one is a setting of the engine.
 _RESERVED = frozenset(
@@ -103,8 +103,8 @@ class Asked:
 
     @property
     def stops_with_client(self) -> bool:
-        """Whether a query that only reads ends when its client goes away."""
-        return self.settings.get("cancel_http_readonly_queries_on_client_close") == "1"
+        """Whether a query that only reads ends when its client goes away: unless it is told not to."""
+        return self.settings.get("cancel_http_readonly_queries_on_client_close", "1") not in {"0", "false"}
 
 
 def read_request(
