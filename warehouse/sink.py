@@ -85,7 +85,12 @@ class VerdictSink(EventSink[Verdict]):
 
 def to_arrow(events: Sequence[Event], schema: pa.Schema) -> pa.Table:
     """The events as columns of `schema`, which is that of their contract."""
-    columns = [_column(list(map(attrgetter(field.name), events)), field.type) for field in schema]
+    columns = [
+        (_optional_records if field.nullable and pa.types.is_struct(field.type) else _column)(
+            list(map(attrgetter(field.name), events)), field.type
+        )
+        for field in schema
+    ]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -156,20 +161,21 @@ def _column(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
         flat = _column(list(chain.from_iterable(values)), type_.value_type)
         return pa.ListArray.from_arrays(pa.array(offsets), flat)
     if pa.types.is_struct(type_):
-        missing = [value is None for value in values]
-        parts = [
-            _column([_blank(part.type) if value is None else getattr(value, part.name) for value in values], part.type)
-            for part in type_
-        ]
-        return pa.StructArray.from_arrays(parts, fields=list(type_), mask=pa.array(missing, pa.bool_()))
+        parts = [_column(list(map(attrgetter(part.name), values)), part.type) for part in type_]
+        return pa.StructArray.from_arrays(parts, fields=list(type_))
     return pa.array(values, type_, size=len(values))
 
 
-def _blank(type_: pa.DataType) -> Any:
-    """What stands in a part of a record that is missing: the record is null, its parts may not be."""
-    if pa.types.is_string(type_):
-        return ""
-    return () if pa.types.is_list(type_) else 0
+def _optional_records(values: Sequence[Any], type_: pa.StructType) -> pa.Array:
+    """Records some of which are missing: those are null, their parts may not be, and take whatever stands first."""
+    there = np.array([value is not None for value in values], np.bool_)
+    if not there.any():
+        blank = pa.scalar({part.name: "" if pa.types.is_string(part.type) else 0 for part in type_}, type_)
+        records = pa.repeat(blank, len(values))
+    else:
+        places = np.maximum(np.cumsum(there) - 1, 0)
+        records = _column([value for value in values if value is not None], type_).take(pa.array(places))
+    return pa.StructArray.from_arrays(records.flatten(), fields=list(type_), mask=pa.array(~there))
 
 
 def _check_columns(columns: pa.Table, schema: pa.Schema, table: str) -> None:
