@@ -113,13 +113,15 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 class Ranked:
     """K of the N candidates, best first, and the ids of those dropped.
 
-    order_K: int64, place of each among the candidates; scores_K: float64; toxicity_K: float64, as ranked by.
+    order_K: int64, place of each among the candidates; scores_K: float64; toxicity_K: float64, as ranked by;
+    release_version_K: int64, whose verdict that was, 0 where there was none.
     """
 
     video_ids: tuple[str, ...]
     order_K: npt.NDArray[np.int64]
     scores_K: npt.NDArray[np.float64]
     toxicity_K: npt.NDArray[np.float64]
+    release_version_K: npt.NDArray[np.int64]
     dropped: tuple[str, ...]
 
 
@@ -227,7 +229,17 @@ def rank(
         order_K=kept,
         scores_K=scored.scores[kept],
         toxicity_K=scored.toxicity[kept],
+        release_version_K=_release_versions(features, decisions)[kept],
         dropped=tuple(candidates.video_ids[i] for i in np.flatnonzero(scored.dropped).tolist()),
+    )
+
+
+def _release_versions(features: VideoFeatures, decisions: Decisions) -> npt.NDArray[np.int64]:
+    """Whose verdict each of N videos is ranked by."""
+    if decisions == "live":
+        return features.release_version_N
+    return np.where(
+        features.candidate_decision_N >= 0, features.candidate_release_version_N, features.release_version_N
     )
 
 

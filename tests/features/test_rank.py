@@ -123,6 +123,7 @@ def test_an_arm_that_obeys_the_candidate_ranks_by_its_toxicity_and_its_decisions
     assert (other.video_ids, other.dropped) == (("v2", "v0"), ("v1",))
     assert other.scores_K == pytest.approx([0.5, np.exp(-2)])
     assert other.toxicity_K.tolist() == [0.0, 0.5]
+    assert (live.release_version_K.tolist(), other.release_version_K.tolist()) == ([1, 1], [2, 2])
 
 
 def test_a_video_of_which_the_candidate_said_nothing_has_the_live_decision() -> None:
@@ -130,6 +131,7 @@ def test_a_video_of_which_the_candidate_said_nothing_has_the_live_decision() -> 
     live, other = (rank(candidates(1.0, 1.0), found, INTOLERANT, decisions=arm) for arm in ("live", "candidate"))
     assert (other.video_ids, other.dropped) == (live.video_ids, live.dropped) == (("v1",), ("v0",))
     assert other.toxicity_K.tolist() == [0.25]
+    assert other.release_version_K.tolist() == [1]
 
 
 def test_equal_scores_are_ordered_by_id() -> None:
