@@ -76,7 +76,7 @@ def analyse(
 ) -> Analysis:
     """Everything that can be said of `experiment` after `through`; `tick` is called `reads_of` times, once a read.
 
-    Raises `BadInputError` for a day before the start, `CheckFailedError` for data that allow no verdict.
+    Raises `BadInputError` for a day before the start, `BlockedError` for data that allow no verdict.
     """
     if through < experiment.starts_on:
         raise BadInputError(f"through == {through}, must not be before starts_on == {experiment.starts_on}")
@@ -89,7 +89,7 @@ def analyse(
 
     now = ticked(through)
     population = population_of(experiment, now, cuped=asked.cuped)
-    sample_ratio = sample_ratio_of(experiment, now, cuped=asked.cuped)
+    sample_ratio = sample_ratio_of(experiment, now, population)
     estimates, unmeasured = _estimates(asked, now, asked.metrics)
     by_surface = _breakdown_by_surface(asked, {surface: ticked(through, surface) for surface in experiment.surfaces})
     days = [experiment.starts_on + timedelta(days=i) for i in range((through - experiment.starts_on).days)]

@@ -18,7 +18,7 @@ from contracts.errors import CheckFailedError
 from contracts.experiments import Experiment
 from contracts.viewers import Surface
 from warehouse.address import WarehouseAddress, asking, connect
-from warehouse.experiments import build_users, exposure_counts
+from warehouse.experiments import TABLE, build_users, exposure_counts
 
 if TYPE_CHECKING:
     from tea_tasting.aggr import Aggregates
@@ -60,6 +60,17 @@ class Moments:
     def _cells(self, variant: str, activity: str | None) -> "list[Aggregates]":
         named = [activity] if activity else [seen for arm, seen in self.cells if arm == variant]
         return [self.cells[variant, name] for name in named if (variant, name) in self.cells]
+
+
+class BlockedError(CheckFailedError):
+    """Data of which nothing may be said; it keeps what is known of them all the same."""
+
+    def __init__(
+        self, reason: str, *, population: Population | None = None, sample_ratio: SampleRatio | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.population = population
+        self.sample_ratio = sample_ratio
 
 
 class ReadMoments(Protocol):
@@ -155,7 +166,8 @@ def warehouse_tables(address: WarehouseAddress, experiment: Experiment) -> OpenT
     counts = exposure_counts(client, experiment)
     if counts.unknown:
         seen = ", ".join(f"{unknown.variant} ({unknown.users} users)" for unknown in counts.unknown)
-        raise CheckFailedError(f"{experiment.experiment_id}: users saw {seen}, which is no variant of it; no verdict")
+        raise BlockedError(f"{experiment.experiment_id}: users saw {seen}, which is no variant of it; no verdict")
+    first_day = min((first.day for first in counts.by_day), default=None)
     with asking(str(address)):
         tables = ibis.clickhouse.connect(
             host=address.host,
@@ -167,6 +179,8 @@ def warehouse_tables(address: WarehouseAddress, experiment: Experiment) -> OpenT
         )
 
     def open_table(through: date, surface: Surface | None) -> Opened:
+        if first_day is None or through < first_day:
+            return Opened(tables.table(TABLE).filter(ibis.literal(value=False)))
         built = build_users(client, experiment, through=through, surface=surface)
         with asking(f"{built.table} of {experiment.experiment_id}"):
             rows = tables.table(built.table)
@@ -176,7 +190,7 @@ def warehouse_tables(address: WarehouseAddress, experiment: Experiment) -> OpenT
 
 
 def population_of(experiment: Experiment, moments: Moments, *, cuped: bool) -> Population:
-    """Who was counted; raises `CheckFailedError` when there is nobody, an arm is empty or unknown, or too many users
+    """Who was counted; raises `BlockedError` when there is nobody, an arm is empty or unknown, or too many users
     saw several arms.
     """
     name, window = experiment.experiment_id, f"{experiment.starts_on} to {moments.through}"
@@ -191,26 +205,29 @@ def population_of(experiment: Experiment, moments: Moments, *, cuped: bool) -> P
     )
     planned = {arm.variant for arm in arms}
     if unknown := sorted(set(moments.variants) - planned):
-        raise CheckFailedError(f"{name}: users saw {', '.join(unknown)}, which is no variant of it; no verdict")
+        seen = ", ".join(unknown)
+        raise BlockedError(f"{name}: users saw {seen}, which is no variant of it; no verdict", population=population)
     if population.users + population.several_variants == 0:
-        raise CheckFailedError(f"{name}: nobody was exposed in {window}; no verdict")
+        raise BlockedError(f"{name}: nobody was exposed in {window}; no verdict", population=population)
     if empty := [arm.variant for arm in arms if arm.users == 0]:
-        raise CheckFailedError(f"{name}: {', '.join(empty)} has no users in {window}; no verdict")
+        lacking = ", ".join(empty)
+        raise BlockedError(f"{name}: {lacking} has no users in {window}; no verdict", population=population)
     if population.several_variants_share > MOST_IN_SEVERAL:
-        raise CheckFailedError(
+        raise BlockedError(
             f"{name}: {population.several_variants} users ({population.several_variants_share:.1%}) saw several "
-            f"variants, must be {MOST_IN_SEVERAL:.0%} or fewer; no verdict"
+            f"variants, must be {MOST_IN_SEVERAL:.0%} or fewer; no verdict",
+            population=population,
         )
     return population
 
 
-def sample_ratio_of(experiment: Experiment, moments: Moments, *, cuped: bool) -> SampleRatio:
-    """The arms' sizes against the plan; raises `CheckFailedError` when they alarm."""
-    names = [arm.name for arm in experiment.variants]
+def sample_ratio_of(experiment: Experiment, moments: Moments, population: Population) -> SampleRatio:
+    """The arms' sizes against the plan; raises `BlockedError` when they alarm."""
+    names = [arm.variant for arm in population.arms]
     checked = check_sample_ratio(
-        [ArmCount(arm.name, arm.share, moments.users(arm.name)) for arm in experiment.variants],
+        population.arms,
         {activity: [moments.users(name, activity) for name in names] for activity in ACTIVITIES},
-        [moments.arm(name) for name in names] if cuped else [],
+        [moments.arm(name) for name in names] if population.cuped else [],
     )
     if not checked.alarms:
         return checked
@@ -221,7 +238,9 @@ def sample_ratio_of(experiment: Experiment, moments: Moments, *, cuped: bool) ->
         "what arms did before the start": checked.balance_p_value,
     }
     found = ", ".join(f"{test} p = {p:.2g}" for test, p in tests.items() if p is not None and p < checked.threshold)
-    raise CheckFailedError(
+    raise BlockedError(
         f"{experiment.experiment_id}: sample-ratio check failed at {checked.threshold:g}: {found}; users: {sizes}; "
-        "users were lost or arms are not comparable, no verdict"
+        "users were lost or arms are not comparable, no verdict",
+        population=population,
+        sample_ratio=checked,
     )

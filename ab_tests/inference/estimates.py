@@ -84,7 +84,15 @@ def _unmeasurable(metric: Metric, control: "Aggregates", treatment: "Aggregates"
         total = arm.mean(metric.numerator) * arm.count()
         if total < FEWEST_EVENTS:
             return f"{name} has {total:.0f} {metric.numerator.replace('_', ' ')}, must have {FEWEST_EVENTS} or more"
+    if not any(_varies(metric, arm) for arm in (control, treatment)):
+        return "all users are alike so far"
     return None
+
+
+def _varies(metric: Metric, arm: "Aggregates") -> bool:
+    """Active days do not on the first day: who is there has one."""
+    mean = arm.mean(metric.numerator) / arm.mean(metric.denominator)
+    return arm.ratio_var(metric.numerator, metric.denominator) > 1e-12 * mean * mean
 
 
 def _log_se(relative: Interval, alpha: float) -> float:
