@@ -1,9 +1,11 @@
-"""`precedent warehouse`: own an embedded warehouse in the foreground, or bring a warehouse's schema up to date."""
+"""`precedent warehouse`: own an embedded warehouse in the foreground, or look after one: schema, days, erasure."""
 
 import json
 import logging
 import os
 import secrets
+import sys
+from datetime import date, datetime
 from pathlib import Path
 
 import click
@@ -14,11 +16,21 @@ from warehouse.address import DEFAULT_DATABASE, WarehouseAddress, parse_address
 ADDRESS_VARIABLE = "PRECEDENT_WAREHOUSE"
 _DEFAULT_PATH = Path(".state/warehouse")
 _DEFAULT_USER = "precedent"
+# A day of a large platform is summed, or a heavy user's parts are rewritten, well within it.
+_LONG_S = 3_600.0
+_DAY = click.DateTime(["%Y-%m-%d"])
 
 
 def _given_address() -> WarehouseAddress | None:
     text = os.environ.get(ADDRESS_VARIABLE)
     return parse_address(text) if text else None
+
+
+def _needed_address() -> WarehouseAddress:
+    address = _given_address()
+    if address is None:
+        raise BadInputError(f"{ADDRESS_VARIABLE} is not set, must be http://user:password@host:port/database")
+    return address
 
 
 @click.group(invoke_without_command=True)
@@ -102,11 +114,67 @@ def migrate() -> None:
     """
     from warehouse.migrate import migrate as bring_up_to_date
 
-    address = _given_address()
-    if address is None:
-        raise BadInputError(f"{ADDRESS_VARIABLE} is not set, must be http://user:password@host:port/database")
+    address = _needed_address()
     applied = bring_up_to_date(address)
     for migration in applied:
         click.echo(f"applied {migration.version:04}_{migration.name}")
     if not applied:
         click.echo(f"{address} is up to date")
+
+
+@warehouse.command()
+@click.option("--since", type=_DAY, help="First day, rebuilt whether it got rows or not.")
+@click.option("--until", type=_DAY, help="Last day, likewise.")
+def rebuild(since: datetime | None, until: datetime | None) -> None:
+    """Rebuild the daily tables: of the days that got rows since their last rebuild, or of the days given.
+
+    \b
+    Example:
+      precedent warehouse rebuild --since 2026-11-01 --until 2026-11-14
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from warehouse import daily
+    from warehouse.address import connect
+
+    first, last = since.date() if since else date.min, until.date() if until else date.max
+    if first > last:
+        raise BadInputError(f"--since == {first}, must not be after --until == {last}")
+    client = connect(_needed_address(), timeout_s=_LONG_S)
+    late: set[date] = set()
+    if since or until:
+        days = daily.days_with_rows(client, since=first, until=last)
+    else:
+        due = daily.days_to_rebuild(client)
+        days, late = tuple(day.day for day in due), {day.day for day in due if day.rebuilt and day.late}
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
+        task = progress.add_task("rebuilding", total=len(days))
+
+        def tell(rebuilt: daily.Rebuilt) -> None:
+            progress.advance(task)
+            mark = ", rows came late" if rebuilt.day in late else ""
+            click.echo(f"{rebuilt.day}  {rebuilt.users:,} users, {rebuilt.videos:,} videos{mark}")
+
+        daily.rebuild(client, days, done=tell)
+    if not days:
+        click.echo("no day to rebuild")
+
+
+@warehouse.command("erase-user")
+@click.argument("user_ids", metavar="ID...", nargs=-1, required=True)
+def erase_user(user_ids: tuple[str, ...]) -> None:
+    """Erase users from every table, as viewers, reporters, authors and reviewers; safe to run again.
+
+    Rows about what they did are deleted. Verdicts on their videos and rulings that they made stay, without their name.
+    Topics keep events for as long as their retention says: run it again after a replay.
+
+    \b
+    Example:
+      precedent warehouse erase-user user-4711
+    """
+    from warehouse.address import connect
+    from warehouse.erasure import erase_users
+
+    for (table, column, fate), rows in erase_users(connect(_needed_address(), timeout_s=_LONG_S), user_ids):
+        click.echo(f"{table:<16} {rows:>9,} {fate} by {column}")

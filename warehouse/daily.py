@@ -5,8 +5,7 @@ Days are days of UTC, of shown_at, reported_at and started_at.
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple, Protocol
 
@@ -20,6 +19,8 @@ KEPT_DAYS = 180
 """Base rows leave after so many days; a day whose first rows are older is closed and stays as it was last rebuilt."""
 UNSETTLED = timedelta(minutes=1)
 """Rows that were sent this long before a rebuild may have become visible after it: inserts time out sooner."""
+STAGING = "_staging_"
+"""Stands in the name of a table that is being built, between that of the table it is for and a random one."""
 # A replayed event falls into the partition of its first copy (0003), so partitions are deduplicated by themselves.
 _ONCE = {"do_not_merge_across_partitions_select_final": 1}
 
@@ -48,17 +49,30 @@ class DueDay(NamedTuple):
     late: bool
 
 
-def rebuild(client: Commands, days: Iterable[date]) -> Iterator[Rebuilt]:
-    """Rebuild `user_days` and `video_days` of these days, one by one, yielding each as it is done.
+def rebuild(
+    client: Commands, days: Iterable[date], *, done: Callable[[Rebuilt], None] = lambda _: None
+) -> tuple[Rebuilt, ...]:
+    """Rebuild `user_days` and `video_days` of these days, one by one, telling `done` of each.
 
-    Safe to repeat and to interrupt: a day is replaced at once or not at all. Raises `BadInputError` for a closed day,
-    `DependencyError` when the warehouse does not answer or is full.
+    Safe to repeat and to interrupt: a day's table is replaced at once or not at all. Raises `BadInputError` for a
+    closed day, `DependencyError` when the warehouse does not answer or is full.
     """
     closed = set(_closed_days(client))
+    rebuilt = []
     for day in days:
         if day in closed:
-            raise BadInputError(f"{day}: its base rows are older than {KEPT_DAYS} days and leave, must not be rebuilt")
-        yield _rebuild_day(client, day)
+            rule = "must not be rebuilt from what is left"
+            raise BadInputError(f"{day}: its base rows came more than {KEPT_DAYS} days ago and leave, {rule}")
+        rebuilt.append(_rebuild_day(client, day))
+        done(rebuilt[-1])
+    return tuple(rebuilt)
+
+
+def days_with_rows(client: Commands, *, since: date, until: date) -> tuple[date, ...]:
+    """The days from `since` to `until` that ever got rows, oldest first."""
+    with asking("days with rows"):
+        rows = client.query("SELECT DISTINCT day FROM arrivals ORDER BY day").result_rows
+    return tuple(day for (day,) in rows if since <= day <= until)
 
 
 def days_to_rebuild(
@@ -95,33 +109,42 @@ def _closed_days(client: Commands) -> tuple[date, ...]:
 def _rebuild_day(client: Commands, day: date) -> Rebuilt:
     with asking(f"rebuilding {day}"):
         began_at = client.query("SELECT toString(now64(6, 'UTC'))").result_rows[0][0]
-        counts = []
-        for table, statement in (("user_days", _USER_DAYS), ("video_days", _VIDEO_DAYS)):
-            with replacing(client, table, f"'{day}'") as staging:
-                client.command(f"INSERT INTO {staging} {statement}", {"day": day}, settings=_ONCE)
-                counts.append(int(client.command(f"SELECT count() FROM {staging}")))
+        users, videos = (
+            replace_partition(client, table, f"'{day}'", statement, {"day": day}, settings=_ONCE)
+            for table, statement in (("user_days", _USER_DAYS), ("video_days", _VIDEO_DAYS))
+        )
         record = """
             INSERT INTO rebuilds (day, began_at, users, videos)
             SELECT {day:Date}, toDateTime64({began_at:String}, 6, 'UTC'), {users:UInt64}, {videos:UInt64}
         """
-        users, videos = counts
         client.command(record, {"day": day, "began_at": began_at, "users": users, "videos": videos})
     return Rebuilt(day, users, videos)
 
 
-@contextmanager
-def replacing(client: Commands, table: str, partition: str) -> Iterator[str]:
-    """Yield an empty table like `table`; what the body writes into it takes the place of the partition, at once.
+def replace_partition(
+    client: Commands,
+    table: str,
+    partition: str,
+    statement: str,
+    parameters: dict[str, Any],
+    *,
+    settings: Mapping[str, Any] | None = None,
+) -> int:
+    """Let what `statement` gives take the place of the table's partition, at once; returns the number of rows.
 
-    `partition` is an SQL literal. Nothing is replaced when the body raises.
+    `partition` is an SQL literal; `statement` is a column list and a SELECT, as after INSERT INTO t. The partition
+    stays as it was when anything fails.
     """
-    staging = f"{table}_staging_{uuid.uuid4().hex}"
+    staging = f"{table}{STAGING}{uuid.uuid4().hex}"
     client.command(f"CREATE TABLE {staging} AS {table}")
     try:
-        yield staging
-        client.command(f"ALTER TABLE {table} REPLACE PARTITION {partition} FROM {staging}")
+        client.command(f"INSERT INTO {staging} {statement}", parameters, settings=settings)
+        rows = int(client.command(f"SELECT count() FROM {staging}"))
+        change = f"REPLACE PARTITION {partition} FROM {staging}" if rows else f"DROP PARTITION {partition}"
+        client.command(f"ALTER TABLE {table} {change}")
     finally:
         client.command(f"DROP TABLE IF EXISTS {staging} SYNC")
+    return rows
 
 
 # What impressions and reports give at a surface, {at} being the condition that they are of it.

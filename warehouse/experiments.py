@@ -13,7 +13,7 @@ from contracts.errors import BadInputError, CheckFailedError
 from contracts.experiments import Experiment
 from contracts.viewers import Surface
 from warehouse.address import asking
-from warehouse.daily import Commands, days_to_rebuild, replacing
+from warehouse.daily import Commands, days_to_rebuild, replace_partition
 
 TABLE = "experiment_users"
 ALL_SURFACES = "all"
@@ -99,8 +99,7 @@ def build_users(
         "pre_days": experiment.pre_period_days,
     }
     with asking(f"users of {experiment.experiment_id} through {through}"):
-        with replacing(client, TABLE, partition) as staging:
-            client.command(f"INSERT INTO {staging} {_statement(surface)}", given)
+        replace_partition(client, TABLE, partition, _statement(surface), given)
         counts = client.query(_COUNTS, where).result_rows
     return UserTable(
         table=TABLE,
@@ -169,7 +168,7 @@ def _statement(surface: Surface | None) -> str:
             exposed AS (
                 SELECT
                     user_id,
-                    argMin(variant, (exposed_at, event_id)) AS first_variant,
+                    argMin(variant, (exposed_at, variant)) AS first_variant,
                     uniqExact(variant) AS n_variants,
                     toDate(min(exposed_at)) AS exposed_on
                 FROM exposures
@@ -227,7 +226,7 @@ _EXPOSURE_COUNTS = """
     SELECT first_variant, n_variants, first_day, count()
     FROM (
         SELECT
-            argMinIf(variant, (exposed_at, event_id), inside) AS first_variant,
+            argMinIf(variant, (exposed_at, variant), inside) AS first_variant,
             uniqExactIf(variant, inside) AS n_variants,
             toDate(minIf(exposed_at, inside)) AS first_day
         FROM (

@@ -181,3 +181,16 @@ def test_rows_of_the_wrong_type_insert_nothing(client: Client, table: str) -> No
 def test_the_summary_counts_what_was_written(client: Client, table: str) -> None:
     summary = client.insert(table, ROWS, column_names=["a", "s", "f"])
     assert summary.written_rows == 3
+
+
+def test_rows_that_the_engine_cannot_keep_are_not_acknowledged(client: Client) -> None:
+    client.command("CREATE OR REPLACE TABLE split (n UInt32) ENGINE = MergeTree PARTITION BY n ORDER BY n")
+    with pytest.raises(DatabaseError, match="TOO_MANY_PARTS"):
+        client.insert_arrow("split", pa.table({"n": pa.array(range(101), pa.uint32())}))
+    client.command("CREATE OR REPLACE TABLE small (n UInt32, CONSTRAINT c CHECK n < 5) ENGINE = Memory")
+    with pytest.raises(DatabaseError, match="VIOLATED_CONSTRAINT"):
+        client.insert("small", [[4], [5]], column_names=["n"])
+    counts = client.query("SELECT (SELECT count() FROM split), (SELECT count() FROM small)").result_rows
+    assert counts == [(0, 0)]
+    client.command("DROP TABLE split")
+    client.command("DROP TABLE small")

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import DependencyError
-from contracts.records import Record
 from contracts.verdicts import Decision, Verdict
 from tests.warehouse.samples import START, verdict, verdicts
 from warehouse.address import Client

@@ -2,7 +2,8 @@
 --
 -- A partition is one question: an experiment, a surface ('all' or one of them), and the last day that counts. Asking
 -- again replaces it, and looks at different days stand beside each other. Whoever reads filters by these three, and
--- reads that partition alone. Built from daily tables within seconds, so kept for 60 days only.
+-- reads that partition alone. Without a sorting key: every question reads the whole partition, and sorting a million
+-- rows took a third of the time of building them. Built from daily tables within seconds, so kept for 60 days only.
 CREATE TABLE IF NOT EXISTS experiment_users
 (
     experiment_id            LowCardinality(String),
@@ -32,6 +33,6 @@ CREATE TABLE IF NOT EXISTS experiment_users
 )
 ENGINE = MergeTree
 PARTITION BY (experiment_id, surface, through)
-ORDER BY user_id
+ORDER BY ()
 TTL built_at + INTERVAL 60 DAY
 SETTINGS ttl_only_drop_parts = 1

@@ -1,0 +1,322 @@
+"""One row per user of an experiment, each worked out by hand.
+
+The experiment runs from day 10 to day 19 after a pre-period of 8 days: days 2 to 9.
+"""
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from contracts.errors import BadInputError, CheckFailedError, DependencyError
+from contracts.experiments import Experiment, MetricName, Subject, Variant
+from contracts.viewers import ExperimentExposure, Impression, Surface, UserReport, UserSession
+from tests.warehouse.viewers import DAY_0, exposure, impression, report, session
+from warehouse.address import Client
+from warehouse.daily import days_to_rebuild, rebuild
+from warehouse.experiments import (
+    FirstExposures,
+    UserTable,
+    VariantUsers,
+    build_users,
+    exposure_counts,
+)
+from warehouse.sink import EventSink
+
+
+def day(number: int) -> date:
+    return DAY_0.date() + timedelta(days=number)
+
+
+EXPERIMENT = Experiment(
+    experiment_id="demotion",
+    hypothesis="Demoting toxic videos lowers the report rate.",
+    subject=Subject.RANKING,
+    layer="ranking",
+    buckets=(0, 10_000),
+    salt="s",
+    variants=(Variant(name="control", share=0.5), Variant(name="treatment", share=0.5)),
+    primary=MetricName.REPORT_RATE,
+    metrics=(MetricName.REPORT_RATE,),
+    starts_on=day(10),
+    ends_on=day(19),
+    pre_period_days=8,
+    smallest_effect=0.1,
+)
+THROUGH = day(19)
+
+
+class Log:
+    """Events of a few users, inserted as they are told; `done` brings the daily tables up to date."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._events = 0
+
+    def _number(self) -> int:
+        self._events += 1
+        return self._events
+
+    def seen(self, user: str, on: float, **replaced: Any) -> None:
+        EventSink(self._client, Impression).insert([impression(self._number(), user, on, **replaced)])
+
+    def reported(self, user: str, on: float, **replaced: Any) -> None:
+        EventSink(self._client, UserReport).insert([report(self._number(), user, on, **replaced)])
+
+    def visited(self, user: str, on: float, seconds: float = 60.0) -> None:
+        EventSink(self._client, UserSession).insert([session(self._number(), user, on, seconds)])
+
+    def exposed(self, user: str, on: float, variant: str = "control", **replaced: Any) -> None:
+        EventSink(self._client, ExperimentExposure).insert([exposure(user, on, variant, **replaced)])
+
+    def done(self) -> None:
+        rebuild(self._client, [due.day for due in days_to_rebuild(self._client)])
+
+    def row(self, user: str, columns: str, *, surface: str = "all", through: date = THROUGH) -> tuple[Any, ...]:
+        rows = self._client.query(
+            f"SELECT {columns} FROM experiment_users "
+            "WHERE user_id = {user:String} AND surface = {surface:String} AND through = {through:Date}",
+            {"user": user, "surface": surface, "through": through},
+        ).result_rows
+        assert len(rows) == 1, rows
+        return tuple(rows[0])
+
+    def build(self, through: date = THROUGH, surface: Surface | None = None, **changed: Any) -> UserTable:
+        experiment = EXPERIMENT.model_copy(update=changed)
+        return build_users(self._client, experiment, through=through, surface=surface)
+
+
+@pytest.fixture
+def log(database: Client) -> Log:
+    return Log(database)
+
+
+def test_a_user_counts_from_the_day_of_the_first_exposure_on(log: Log) -> None:
+    """Exposed on day 12: an impression on day 11 counts for nothing, one earlier on day 12 counts."""
+    log.seen("ann", 11.0)
+    log.seen("ann", 12.1, toxicity=0.5, watch_ms=1_500)
+    log.exposed("ann", 12.5, "treatment")
+    log.exposed("ann", 14.0, "treatment")
+    log.seen("ann", 14.0, toxicity=None, watch_ms=500)
+    log.seen("ann", 14.2, toxicity=0.49)
+    log.reported("ann", 14.3)
+    log.visited("ann", 12.1, seconds=90)
+    log.visited("ann", 18.0, seconds=30)
+    log.done()
+    log.build()
+    columns = "variant, variants_seen, first_exposed_on, impressions, scored_impressions, toxic_impressions, reports"
+    assert log.row("ann", columns) == ("treatment", 1, day(12), 3, 2, 1, 1)
+    # active on days 12, 14, 18; followed on days 12 to 19; day 18 is less than 7 days after day 12
+    columns = "active_days, usage_s, watch_s, retained, followed_days"
+    assert log.row("ann", columns) == (3, 120.0, 3.0, 0, 8)
+
+
+def test_the_pre_period_is_the_days_before_the_experiment_and_no_others(log: Log) -> None:
+    log.seen("ann", 1.9)  # before the pre-period
+    log.seen("ann", 2.0, toxicity=0.9)
+    log.seen("ann", 9.9, toxicity=None)
+    log.reported("ann", 9.0)
+    log.visited("ann", 5.0, seconds=45)
+    log.seen("ann", 10.0)  # the experiment runs, the user is not exposed yet
+    log.exposed("ann", 11.0)
+    log.done()
+    log.build()
+    columns = (
+        "pre_impressions, pre_scored_impressions, pre_toxic_impressions, pre_reports, pre_active_days, pre_usage_s"
+    )
+    assert log.row("ann", columns) == (2, 1, 1, 1, 3, 45.0)
+    assert log.row("ann", "impressions, active_days, activity") == (0, 0, "medium")
+
+
+@pytest.mark.parametrize(
+    ("active_days", "activity"), [(0, "new"), (1, "light"), (2, "light"), (3, "medium"), (6, "medium"), (7, "heavy")]
+)
+def test_activity_is_the_share_of_active_days_of_the_pre_period(log: Log, active_days: int, activity: str) -> None:
+    """A quarter of the 8 days is 2, three quarters are 6."""
+    for number in range(active_days):
+        log.visited("ann", 2.0 + number)
+    log.exposed("ann", 10.0)
+    log.done()
+    log.build()
+    assert log.row("ann", "pre_active_days, activity") == (active_days, activity)
+
+
+def test_without_a_pre_period_everyone_is_new(log: Log) -> None:
+    log.visited("ann", 9.0)
+    log.exposed("ann", 10.0)
+    log.done()
+    log.build(pre_period_days=0)
+    assert log.row("ann", "pre_active_days, pre_usage_s, activity") == (0, 0.0, "new")
+
+
+def test_a_user_seen_in_two_variants_keeps_the_first_and_is_counted_apart(log: Log) -> None:
+    log.exposed("ann", 12.0, "treatment")
+    log.exposed("ann", 13.0, "control")
+    log.exposed("bob", 12.0, "control")
+    log.done()
+    table = log.build()
+    assert log.row("ann", "variant, variants_seen") == ("treatment", 2)
+    assert (table.variants, table.in_several) == ((VariantUsers("control", 1), VariantUsers("treatment", 0)), 1)
+    assert table.users == 2
+
+
+def test_a_user_without_any_activity_has_a_row_of_zeros(log: Log) -> None:
+    log.exposed("ann", 19.9)
+    log.done()
+    log.build()
+    columns = "impressions, reports, active_days, usage_s, retained, followed_days, pre_impressions, activity"
+    assert log.row("ann", columns) == (0, 0, 0, 0.0, 0, 1, 0, "new")
+
+
+def test_an_impression_without_a_session_is_an_active_day_without_usage(log: Log) -> None:
+    log.exposed("ann", 10.0)
+    log.seen("ann", 10.0)
+    log.visited("bob", 10.0)
+    log.exposed("bob", 10.0)
+    log.reported("eve", 10.0)
+    log.exposed("eve", 10.0)
+    log.done()
+    log.build()
+    columns = "active_days, usage_s, impressions, reports"
+    assert log.row("ann", columns) == (1, 0.0, 1, 0)
+    assert log.row("bob", columns) == (1, 60.0, 0, 0)
+    assert log.row("eve", columns) == (0, 0.0, 0, 1)
+
+
+def test_who_comes_back_seven_days_after_the_first_exposure_is_retained(log: Log) -> None:
+    for user, back in (("ann", 17.0), ("bob", 16.9)):
+        log.exposed(user, 10.9)
+        log.visited(user, back)
+    log.done()
+    log.build()
+    assert [log.row(user, "retained, active_days") for user in ("ann", "bob")] == [(1, 1), (0, 1)]
+
+
+def test_exposures_outside_of_the_window_make_nobody_a_user(log: Log) -> None:
+    log.exposed("early", 9.9)
+    log.exposed("late", 15.0)
+    log.exposed("other", 12.0, experiment_id="another")
+    log.exposed("ann", 12.0)
+    log.done()
+    assert log.build(through=day(14)).variants == (VariantUsers("control", 1), VariantUsers("treatment", 0))
+    assert log.build().variants == (VariantUsers("control", 2), VariantUsers("treatment", 0))
+
+
+def test_an_exposure_before_the_experiment_does_not_choose_the_arm(log: Log) -> None:
+    log.exposed("ann", 9.0, "treatment")
+    log.exposed("ann", 11.0, "control")
+    log.done()
+    log.build()
+    assert log.row("ann", "variant, variants_seen, first_exposed_on") == ("control", 1, day(11))
+
+
+def test_with_a_surface_only_what_happened_there_is_counted_wherever_users_were_exposed(log: Log) -> None:
+    log.seen("ann", 5.0, surface=Surface.SEARCH)
+    log.seen("ann", 5.0)
+    log.exposed("ann", 10.0, surface=Surface.FOLLOWING)
+    log.seen("ann", 10.0, surface=Surface.SEARCH, toxicity=0.9, watch_ms=250)
+    log.seen("ann", 10.0)
+    log.reported("ann", 10.0, surface=Surface.SEARCH)
+    log.reported("ann", 10.0)
+    log.visited("ann", 10.0)
+    log.done()
+    log.build(surface=Surface.SEARCH)
+    log.build()
+    columns = "impressions, toxic_impressions, reports, watch_s, active_days, usage_s, pre_impressions, pre_active_days"
+    assert log.row("ann", columns, surface="search") == (1, 1, 1, 0.25, 1, 60.0, 1, 1)
+    assert log.row("ann", columns) == (2, 1, 2, 1.25, 1, 60.0, 2, 1)
+
+
+def test_building_again_replaces_and_other_looks_stay(log: Log, database: Client) -> None:
+    log.exposed("ann", 10.0)
+    log.done()
+    first = log.build(through=day(12))
+    assert log.build(through=day(12)) == first
+    log.exposed("bob", 11.0)
+    log.done()
+    log.build()
+    rows = database.query("SELECT through, count() FROM experiment_users GROUP BY through ORDER BY through").result_rows
+    assert rows == [(day(12), 1), (THROUGH, 2)]
+    assert first.where == {"experiment_id": "demotion", "surface": "all", "through": day(12)}
+
+
+def test_replayed_exposures_and_a_late_event_change_only_what_they_should(log: Log) -> None:
+    log.exposed("ann", 12.0)
+    log.seen("ann", 13.0)
+    log.done()
+    log.build()
+    before = log.row("ann", "* EXCEPT built_at")
+    log.exposed("ann", 12.0)
+    log.build()
+    assert log.row("ann", "* EXCEPT built_at") == before
+    log.seen("ann", 13.5)
+    assert log.build().outdated == (day(13),)
+    log.done()
+    assert log.build().outdated == ()
+    assert log.row("ann", "impressions, active_days") == (2, 1)
+
+
+def test_no_table_is_built_on_days_that_were_never_summed(log: Log) -> None:
+    log.exposed("ann", 12.0)
+    log.seen("ann", 13.0)
+    with pytest.raises(
+        CheckFailedError,
+        match=r"demotion: 2026-11-14 has rows and was never rebuilt, "
+        r"run `precedent warehouse rebuild --since 2026-11-03 --until 2026-11-20`",
+    ):
+        log.build()
+
+
+@pytest.mark.parametrize("through", [day(9), day(20)])
+def test_the_last_day_must_be_one_of_the_experiment(log: Log, through: date) -> None:
+    with pytest.raises(BadInputError, match=r"through == 2026-11-\d\d, must be within 2026-11-11 to 2026-11-20"):
+        log.build(through=through)
+
+
+def test_an_empty_window_is_an_empty_table(log: Log, database: Client) -> None:
+    table = log.build()
+    assert (table.users, table.in_several) == (0, 0)
+    assert exposure_counts(database, EXPERIMENT).variants == (VariantUsers("control", 0), VariantUsers("treatment", 0))
+
+
+def test_exposures_are_counted_by_variant_and_day_and_strange_ones_apart(log: Log, database: Client) -> None:
+    log.exposed("ann", 10.0, "control")
+    log.exposed("ann", 12.0, "control")
+    log.exposed("bob", 12.0, "treatment")
+    log.exposed("eve", 12.0, "treatment")
+    log.exposed("two", 11.0, "treatment")
+    log.exposed("two", 12.0, "control")
+    log.exposed("odd", 12.0, "typo")
+    log.exposed("early", 9.0, "control")
+    counts = exposure_counts(database, EXPERIMENT)
+    assert counts.variants == (VariantUsers("control", 1), VariantUsers("treatment", 2))
+    assert (counts.in_several, counts.outside) == (1, 1)
+    assert counts.unknown == (VariantUsers("typo", 1),)
+    assert counts.by_day == (FirstExposures(day(10), "control", 1), FirstExposures(day(12), "treatment", 2))
+    assert exposure_counts(database, EXPERIMENT, through=day(11)).in_several == 0
+    log.done()
+    assert log.build().users == 4
+
+
+def test_the_columns_are_those_that_analyses_read(database: Client) -> None:
+    read = """
+        experiment_id surface through user_id variant variants_seen first_exposed_on activity
+        impressions scored_impressions toxic_impressions reports active_days usage_s watch_s retained followed_days
+        pre_impressions pre_scored_impressions pre_toxic_impressions pre_reports pre_active_days pre_usage_s built_at
+    """
+    columns = [row[0] for row in database.query("DESCRIBE TABLE experiment_users").result_rows]
+    assert " ".join(columns) == " ".join(read.split())
+
+
+def test_a_warehouse_that_is_away_is_a_dependency() -> None:
+    class Away:
+        def query(self, query: str, parameters: Any = None) -> Any:
+            from clickhouse_connect.driver.exceptions import OperationalError
+
+            raise OperationalError("connection refused")
+
+        def command(self, cmd: str, parameters: Any = None, *, settings: Any = None) -> Any:
+            raise AssertionError(cmd)
+
+    with pytest.raises(DependencyError, match="exposures of demotion: the warehouse does not answer"):
+        exposure_counts(Away(), EXPERIMENT)
