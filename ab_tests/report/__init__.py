@@ -1,0 +1,1 @@
+"""What an analysis found in, a page and a Markdown text that people can read out."""
