@@ -55,6 +55,7 @@ class _Asked:
     metrics: tuple[Metric, ...]
     correction: Correction
     cuped: bool
+    planned_days: int
 
     @property
     def treatments(self) -> tuple[str, ...]:
@@ -72,15 +73,25 @@ def analyse(
     *,
     through: date,
     correction: Correction = "fdr",
+    planned_days: int | None = None,
     tick: Callable[[], object] = lambda: None,
 ) -> Analysis:
     """Everything that can be said of `experiment` after `through`; `tick` is called `reads_of` times, once a read.
+
+    `planned_days` is how long it was to run when it began, by default what its dates say: who moves `ends_on` while it
+    runs must keep what was planned, or the daily bands hold for a plan made after looking.
 
     Raises `BadInputError` for a day before the start, `BlockedError` for data that allow no verdict.
     """
     if through < experiment.starts_on:
         raise BadInputError(f"through == {through}, must not be before starts_on == {experiment.starts_on}")
-    asked = _Asked(experiment, metrics_of(experiment), correction, cuped=experiment.pre_period_days > 0)
+    asked = _Asked(
+        experiment,
+        metrics_of(experiment),
+        correction,
+        cuped=experiment.pre_period_days > 0,
+        planned_days=planned_days or experiment.days,
+    )
 
     def ticked(day: date, surface: Surface | None = None) -> Moments:
         moments = read(through=day, surface=surface)
@@ -206,7 +217,7 @@ def _looks(asked: _Asked, days: Sequence[tuple[date, Moments]]) -> tuple[Looks, 
     return tuple(
         follow(
             by_test[test],
-            planned_looks=experiment.days,
+            planned_looks=asked.planned_days,
             alpha=alphas.get(by_test[test][0].estimate.metric, experiment.alpha),
         )
         for test in order
@@ -249,20 +260,23 @@ def _caveats(
     asked: _Asked, population: Population, estimates: Sequence[Estimate], outdated: Sequence[date]
 ) -> tuple[str, ...]:
     """Sentences that limit what may be concluded, the most important first."""
-    experiment, days = asked.experiment, (population.through - asked.experiment.starts_on).days + 1
+    days = (population.through - asked.experiment.starts_on).days + 1
     found = [SHARED]
     if not asked.cuped:
         found.append("CUPED is off: the experiment has no pre-period (pre_period_days == 0), intervals are wider.")
     elif without := [METRICS[one.metric].title.lower() for one in estimates if not one.cuped]:
         names = ", ".join(dict.fromkeys(without))
         found.append(f"CUPED is off for {names}: nothing was recorded in the pre-period, intervals are wider.")
-    if days < experiment.days:
+    if days < asked.planned_days:
         found.append(
-            f"This is day {days} of {experiment.days}. The bands hold on every day; other intervals and p-values hold "
-            "for one look at the end."
+            f"This is day {days} of {asked.planned_days}. The bands hold on every day; other intervals and p-values "
+            "hold for one look at the end."
         )
-    if days > experiment.days:
-        found.append(f"The plan ended on {experiment.ends_on}; looks after it use the wider anytime-valid band.")
+    if days > asked.planned_days:
+        found.append(
+            f"{asked.planned_days} days were planned and this is day {days}; looks beyond the plan use the wider "
+            "anytime-valid band."
+        )
     if population.several_variants:
         found.append(
             f"{population.several_variants} users ({population.several_variants_share:.2%}) saw several variants and "

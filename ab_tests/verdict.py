@@ -45,7 +45,11 @@ def judge_arm(
     elif outcome is Outcome.NO_DIFFERENCE:
         said = f"{sequence.variant}: no difference larger than {share(limit)}: {found}"
     else:
-        said = f"{sequence.variant}: not enough users to see a change of {share(limit)}: {found}; {_days(more, look)}"
+        days = _days(more, look, sequence.planned_looks)
+        said = f"{sequence.variant}: not enough users to see a change of {share(limit)}: {found}; {days}"
+    earlier = sequence.first_crossing
+    if earlier and not look.crossed:
+        said += f"; on {earlier.day} it was clear of 0 ({interval(earlier.band)})"
     shown = None if outcome is not Outcome.NOT_ENOUGH else more
     return ArmVerdict(sequence.variant, outcome, f"{said}{_guarded(guardrails)}.", shown)
 
@@ -87,12 +91,14 @@ def _inside(band: Interval, limit: float) -> bool:
     return -limit < band.low and band.high < limit
 
 
-def _days(more: int | None, look: Look) -> str:
+def _days(more: int | None, look: Look, planned: int) -> str:
     if more is None:
         return "at this growth a year more would not be enough"
     if more == 0:
         return f"{look.users} users are enough for that at a single look, so the effect may be smaller"
-    return f"about {more} more day{'s' if more > 1 else ''} at this growth"
+    late = look.number + more - planned
+    beyond = f", {late} beyond the plan" if late > 0 else ""
+    return f"about {more} more day{'s' if more > 1 else ''} at this growth{beyond}"
 
 
 def _guarded(guardrails: Ordered[GuardrailResult]) -> str:

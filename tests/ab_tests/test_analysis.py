@@ -24,7 +24,7 @@ class MadeUp:
     """Moments of users who do more every day; `lifts` multiplies the reports of an arm."""
 
     def __init__(
-        self, lifts: Mapping[str, float], *, users: int = 900, several: int = 0, outdated: tuple[date, ...] = ()
+        self, lifts: Mapping[str, float], *, users: int = 400, several: int = 0, outdated: tuple[date, ...] = ()
     ) -> None:
         self.lifts, self.users, self.several, self.outdated = lifts, users, several, outdated
         self.asked: list[tuple[date, Surface | None]] = []
@@ -98,7 +98,7 @@ def test_caveats_say_what_limits_the_conclusion() -> None:
     assert "not that of launching to all" in early[0]
     assert any("CUPED is off" in caveat for caveat in early)
     assert any("day 3 of 14" in caveat for caveat in early)
-    assert any("3 users (0.17%) saw several variants" in caveat for caveat in early)
+    assert any("3 users (0.37%) saw several variants" in caveat for caveat in early)
     assert any(str(day(2)) in caveat for caveat in early)
 
 
@@ -106,7 +106,15 @@ def test_an_experiment_that_goes_on_after_its_plan_uses_the_wider_band() -> None
     found = analyse(experiment(), MadeUp({"control": 1.0, "treatment": 1.0}), through=day(16))
     criticals = [look.critical for look in found.sequences[0].looks]
     assert criticals[15] > 3.0 > criticals[13]
-    assert any("The plan ended on" in caveat for caveat in found.caveats)
+    assert any("14 days were planned and this is day 16" in caveat for caveat in found.caveats)
+
+
+def test_moving_the_end_does_not_move_the_plan() -> None:
+    longer = experiment(ends_on=day(16))
+    read = MadeUp({"control": 1.0, "treatment": 1.0})
+    kept = analyse(longer, read, through=day(16), planned_days=14).sequences[0]
+    assert kept == analyse(experiment(), read, through=day(16)).sequences[0]
+    assert kept != analyse(longer, read, through=day(16)).sequences[0]
 
 
 def test_a_primary_metric_without_events_is_not_enough_users() -> None:
@@ -127,9 +135,9 @@ def test_a_refusal_keeps_what_is_known() -> None:
     assert lopsided.sample_ratio is not None
     assert lopsided.sample_ratio.alarms
     assert [arm.users for arm in lopsided.sample_ratio.arms] == [40_000] * 3
-    mixed = blocked(experiment(), MadeUp({"control": 1.0, "treatment": 1.0}, several=90))
+    mixed = blocked(experiment(), MadeUp({"control": 1.0, "treatment": 1.0}, several=40))
     assert mixed.population is not None
-    assert mixed.population.several_variants_share == pytest.approx(90 / 1_890)
+    assert mixed.population.several_variants_share == pytest.approx(40 / 840)
     assert "which is no variant" in str(blocked(experiment(), MadeUp({"control": 1.0, "treatment": 1.0, "other": 1.0})))
 
 

@@ -93,11 +93,19 @@ def test_the_sentences() -> None:
     ]
     assert said[0] == (
         "treatment: not enough users to see a change of 5%: report rate +3.0% (-3.0% to +9.4%); "
-        "about 9 more days at this growth."
+        "about 9 more days at this growth, 9 beyond the plan."
     )
     assert said[1] == ("treatment is better: report rate -2.0% (-3.0% to -1.0%), less than the 5% that would matter.")
     never = judge_arm(EXPERIMENT, final(0.03, 0.03), power(more=None), [])
     assert "at this growth a year more would not be enough" in never.sentence
+
+
+def test_a_difference_that_was_seen_and_is_gone_is_told() -> None:
+    seen = [(10, -0.2, 0.05), (14, -0.02, 0.04)]
+    looked = [Looked(n, START + timedelta(days=n - 1), estimated(relative, se)) for n, relative, se in seen]
+    said = judge_arm(EXPERIMENT, follow(looked, planned_looks=14, alpha=0.05), power(more=0), []).sentence
+    assert "not enough users to see a change of 5%" in said
+    assert "on 2026-11-10 it was clear of 0 (-" in said
 
 
 def test_a_failed_guardrail_stands_beside_the_gain() -> None:
