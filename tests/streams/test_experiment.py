@@ -1,0 +1,111 @@
+"""The demo's experiment on the running parts: small, but through every topic into the report."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from contracts.topics import EXPERIMENTS_EXPOSURES, USERS_REPORTS, USERS_SESSIONS, VIDEOS_IMPRESSIONS
+from simulation.platform.days import live
+from simulation.platform.log.totals import UserTotals, sum_up
+from simulation.platform.population import Plan, draw_population
+from simulation.platform.settings import PlatformSettings
+from streams.demo.experiment import ExperimentPlan, Outcome, run_experiment
+from streams.feed.simulated import toxicity_aware
+from streams.stack import embedded_stack
+from warehouse.address import connect, parse_address
+
+PLAN = ExperimentPlan(viewers=150, pre_days=3, days=4, seed=2)
+TODAY = datetime.now(UTC).date()
+
+
+class Steps:
+    """Counts steps instead of showing them."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.advanced = 0
+
+    @property
+    def advance(self) -> Callable[[int], None]:
+        def count(n: int) -> None:
+            self.advanced += n
+
+        return count
+
+    @contextmanager
+    def __call__(self, name: str, total: int | None = None) -> Iterator[None]:
+        self.names.append(name)
+        yield
+
+
+COLUMNS = (
+    "impressions",
+    "scored_impressions",
+    "toxic_impressions",
+    "reports",
+    "active_days",
+    "usage_s",
+    "watch_s",
+    "pre_impressions",
+    "pre_reports",
+    "pre_active_days",
+    "pre_usage_s",
+)
+Rows = dict[str, tuple[str, int, tuple[float, ...]]]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Rows]:
+    """The outcome, and of each user in the warehouse: variant, day of first exposure in the run, sums."""
+    folder: Path = tmp_path_factory.mktemp("experiment")
+    with embedded_stack(folder / "state", folder / "releases", workers=0, triton=False) as stack:
+        assert stack.warehouse is not None
+        steps = Steps()
+        outcome = run_experiment(stack.broker, stack.warehouse, folder, PLAN, steps, today=TODAY)
+        assert len(steps.names) == 4
+        assert steps.advanced == 2 * (PLAN.pre_days + PLAN.days)
+        sql = f"""
+            SELECT user_id, variant, first_exposed_on, {", ".join(COLUMNS)} FROM experiment_users
+            WHERE surface = 'all' AND through = {{through:Date}}
+        """
+        client = connect(parse_address(stack.warehouse))
+        rows = client.query(sql, {"through": outcome.experiment.ends_on}).result_rows
+        client.close()
+    begins = outcome.experiment.starts_on - timedelta(days=PLAN.pre_days)
+    return outcome, {user: (variant, (day - begins).days, tuple(sums)) for user, variant, day, *sums in rows}
+
+
+@pytest.fixture(scope="module")
+def lived() -> UserTotals:
+    """The same days, summed without topics or a warehouse."""
+    days = PLAN.pre_days + PLAN.days
+    plan = Plan(PLAN.viewers, days, PLAN.seed, begins=TODAY - timedelta(days=days), starts_on=PLAN.pre_days)
+    population, arms = draw_population(plan, PlatformSettings()), toxicity_aware(plan)
+    return sum_up(live(population, arms.rank, arms.assign), population)
+
+
+def test_each_users_row_in_the_warehouse_is_what_they_did_on_the_platform(
+    found: tuple[Outcome, Rows], lived: UserTotals
+) -> None:
+    outcome, rows = found
+    names = [variant.name for variant in outcome.experiment.variants]
+    assert set(rows) == {f"u{PLAN.seed}-{user}" for user in lived.exposed.tolist()}
+    for user in lived.exposed.tolist():
+        variant, exposed_on, sums = rows[f"u{PLAN.seed}-{user}"]
+        assert (variant, exposed_on) == (names[lived.arm_N[user]], lived.exposed_on_N[user])
+        assert sums == pytest.approx([getattr(lived, column)[user] for column in COLUMNS])
+
+
+def test_everything_was_sent_and_the_report_is_written(found: tuple[Outcome, Rows], lived: UserTotals) -> None:
+    outcome, _ = found
+    assert outcome.sent[VIDEOS_IMPRESSIONS.name] == lived.impressions.sum() + lived.pre_impressions.sum()
+    assert outcome.sent[USERS_REPORTS.name] == lived.reports.sum() + lived.pre_reports.sum()
+    assert outcome.sent[USERS_SESSIONS.name] > outcome.sent[EXPERIMENTS_EXPOSURES.name] > 0
+    assert outcome.experiment.ends_on == TODAY - timedelta(days=1)
+    assert "toxicity-aware-ranking" in outcome.page.read_text(encoding="utf-8")
+    assert outcome.page.with_suffix(".md").exists()
+    assert outcome.true_change < 0
+    assert outcome.sentences
