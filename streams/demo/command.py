@@ -16,9 +16,12 @@ import click
 )
 @click.option("--uploads", type=click.IntRange(10), default=300, show_default=True, help="Videos to moderate.")
 @click.option("--rate", type=click.FloatRange(1), default=40.0, show_default=True, help="Uploads a second.")
+@click.option(
+    "--viewers", type=click.IntRange(0), default=3_000, show_default=True, help="Of the experiment; 0: without one."
+)
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True)
-def demo(out: Path, n_train: int, uploads: int, rate: float, seed: int) -> None:
-    """Run the whole loop on the embedded parts: film, train, serve, moderate, look up, rank, report.
+def demo(out: Path, n_train: int, uploads: int, rate: float, viewers: int, seed: int) -> None:
+    """Run the whole loop on the embedded parts: film, train, serve, moderate, rank, experiment, report.
 
     \b
     Example:
@@ -46,6 +49,8 @@ def demo(out: Path, n_train: int, uploads: int, rate: float, seed: int) -> None:
                 click.echo(f"... {name}", err=True)
 
         steps = Steps(begin, lambda n: bar.advance(bar.tasks[-1].id, n))
-        summary, page = run_demo(out.absolute(), DemoPlan(n_train, uploads, rate, seed=seed), steps)
+        summary, page = run_demo(out.absolute(), DemoPlan(n_train, uploads, rate, viewers=viewers, seed=seed), steps)
     click.echo(as_text(summary))
     click.echo(f"\nreport       {os.path.relpath(page)}")
+    if summary.experiment:
+        click.echo(f"             {os.path.relpath(summary.experiment.page)}")

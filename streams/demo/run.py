@@ -1,4 +1,4 @@
-"""Simulate, train, promote, start every part, moderate, look features up, rank, ask the warehouse, report.
+"""Simulate, train, promote, start every part, moderate, look features up, rank, run an experiment, report.
 
 Everything is real: clips are H.264 files, the broker speaks Kafka, the models run in Triton, the features are
 Feast's, the rows are ClickHouse's. The stack ends before the summary is printed, also on Ctrl-C.
@@ -30,6 +30,7 @@ from policy.train import Lineage, TrainSettings, train, write_release
 from serving.preprocess.media import DecodePool, PoolSettings
 from serving.releases import ReleasesRoot
 from simulation.uploads import Simulation, write_uploads
+from streams.demo.experiment import ExperimentPlan, Outcome, run_experiment
 from streams.demo.moderate import moderate_all
 from streams.demo.page import examples_of, render, words_of
 from streams.demo.summary import DemoSummary, RankedVideo, agreement_by_group, latency_quantiles
@@ -42,12 +43,13 @@ N_CANDIDATES = 12
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """How large a demo: videos to train on, videos to moderate, how many a second, from which seed."""
+    """How large a demo: videos to train on, videos to moderate, how many a second, viewers of the experiment."""
 
     train: int = 700
     uploads: int = 300
     per_second: float = 40.0
     workers: int = 2
+    viewers: int = 3_000
     seed: int = 7
 
 
@@ -93,6 +95,7 @@ def run_demo(folder: Path, plan: DemoPlan, step: Steps) -> tuple[DemoSummary, Pa
         with step("look features up, rank, ask the warehouse"):
             fresh, ranking = _rank(stack, judged.verdicts, live)
             rows = _warehouse_rows(stack, len(judged.verdicts))
+        outcome = _experiment(stack, folder, plan, step) if plan.viewers else None
     summary = DemoSummary(
         sent=len(live),
         judged=len(judged.verdicts),
@@ -106,6 +109,7 @@ def run_demo(folder: Path, plan: DemoPlan, step: Steps) -> tuple[DemoSummary, Pa
         workers=plan.workers,
         trained_on=len(cases),
         ranking=ranking,
+        experiment=outcome,
         steps_s=step.seconds,
     )
     page = folder / "report.html"
@@ -169,6 +173,12 @@ def _rank(stack: Stack, verdicts: Sequence[Verdict], live: Sequence[DecidedCase]
         )
         for place, video_id in enumerate(ids)
     ]
+
+
+def _experiment(stack: Stack, folder: Path, plan: DemoPlan, step: Steps) -> Outcome:
+    assert stack.warehouse is not None
+    experiment = ExperimentPlan(plan.viewers, seed=plan.seed)
+    return run_experiment(stack.broker, stack.warehouse, folder, experiment, step, today=datetime.now(UTC).date())
 
 
 def _warehouse_rows(stack: Stack, expected: int, *, within_s: float = 15.0) -> int:

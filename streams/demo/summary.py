@@ -1,13 +1,14 @@
 """Verdicts, truth and rankings in, the demo's figures out: what was processed, how well, how fast."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from contracts.taxonomy import Category, Group
 from contracts.verdicts import Decision, Verdict
+from streams.demo.experiment import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class DemoSummary:
     workers: int
     trained_on: int
     ranking: Sequence[RankedVideo]
+    experiment: Outcome | None
     steps_s: Mapping[str, float]
 
     @property
@@ -95,8 +97,18 @@ def as_text(summary: DemoSummary) -> str:
         "",
         "ranked for a viewer who minds toxicity      relevance  toxicity  decision   before -> after",
         *(_ranked_line(video) for video in summary.ranking),
+        *(_experiment_lines(summary.experiment) if summary.experiment else ()),
     ]
     return "\n".join(lines)
+
+
+def _experiment_lines(outcome: Outcome) -> Iterator[str]:
+    experiment = outcome.experiment
+    sent = ", ".join(f"{n:,} {topic.rpartition('.')[2]}" for topic, n in outcome.sent.items())
+    yield ""
+    yield f"experiment   {experiment.experiment_id}, {experiment.starts_on} to {experiment.ends_on}: {sent}"
+    yield from (f"             {sentence}" for sentence in outcome.sentences)
+    yield f"truth        {outcome.true_change:+.1%} of the report rate, had everyone lived in the one arm or the other"
 
 
 def _ranked_line(video: RankedVideo) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 def start_demo(out: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "cli", "demo", "--out", str(out), "--train", "300", "--uploads", "30"]
+    command += ["--viewers", "1000"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
@@ -41,9 +42,12 @@ def test_the_demo_ends_with_figures_and_a_page_that_needs_nothing_else(out: Path
     assert re.search(r"stored +30 fresh in Feast, 30 in the warehouse", printed)
     assert "agreement" in printed
     assert "before -> after" in printed
-    page = (out / "report.html").read_text(encoding="utf-8")
-    assert not re.search(r"(src|href)\s*=\s*\"(?!data:)", page)
-    assert "<script" not in page
+    assert re.search(r"experiment +\S+, 20\d\d-\d\d-\d\d to 20\d\d-\d\d-\d\d: \d+,\d+ impressions, ", printed)
+    assert re.search(r"truth +-\d+\.\d% of the report rate", printed)
+    for name in ("report.html", "experiment.html"):
+        page = (out / name).read_text(encoding="utf-8")
+        assert not re.search(r"(src|href)\s*=\s*\"(?!data:|#|experiment\.html)", page)
+        assert "<script" not in page
     assert processes_of(out) == []
 
 
