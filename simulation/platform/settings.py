@@ -89,8 +89,8 @@ class AudienceSettings:
 
     tolerance: mean over viewers of the true toxicity that one watches like any other video; `tolerance_weight` is
       a + b of its Beta(a, b): 4 spreads viewers from those who mind all to those who mind nothing.
-    active_share: share of viewers who come on a median day, for the median viewer; short-video apps report about
-      half of monthly users daily. `active_spread`: standard deviation of its log-odds, light and heavy users.
+    active_share: chance of coming on a day, of the median viewer; chosen so that about two in five of all come.
+      `active_spread`: standard deviation of its log-odds, for light and heavy users.
     more_sessions: probability of one more session, each time, up to `MOST_SESSIONS` a day: 1.5 a day on average.
     new_share: viewers who join on a day of the run rather than before it, so that there are some without a past.
     honest_spread: standard deviation of the log of a viewer's propensity to report; few report often, most never.

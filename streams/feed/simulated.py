@@ -10,8 +10,10 @@ from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from ab_tests.assignment import assign
+from contracts.errors import BadInputError, first_reason
 from contracts.experiments import N_BUCKETS, Experiment, Guardrail, MetricName, Subject, Variant
 from features.lookup import Freshness
 from features.rank import DEFAULT_POLICY, RankPolicy, Signals, score
@@ -49,8 +51,14 @@ class Arms:
 
 
 def arms_of(experiment: Experiment) -> Arms:
-    """The arms of an experiment on ranking; raises `BadInputError` where a variant overrides what is no field."""
+    """The arms of an experiment on ranking.
+
+    Raises `BadInputError` where a variant overrides what is no field, and for an experiment on moderation: simulated
+    verdicts hold no decisions that an arm could obey.
+    """
     place = experiment.experiment_id
+    if experiment.subject is not Subject.RANKING:
+        raise BadInputError(f"subject == {experiment.subject.value!r}, must be 'ranking' on the simulator ({place})")
     return Arms(
         experiment,
         tuple(
@@ -61,26 +69,36 @@ def arms_of(experiment: Experiment) -> Arms:
 
 
 def toxicity_aware(plan: Plan) -> Arms:
-    """Everyone is in one experiment: ranking by relevance alone against the default policy, on the plan's days."""
-    return arms_of(
-        Experiment(
-            experiment_id="toxicity-aware-ranking",
-            hypothesis="Ranking toxic videos lower, the more so for viewers who mind them, lowers the report rate.",
-            subject=Subject.RANKING,
-            layer="ranking",
-            buckets=(0, N_BUCKETS),
-            salt=f"toxicity-aware-ranking-{plan.seed}",
-            variants=(
-                Variant(name="control", share=0.5, ranking={"strength": 0.0}),
-                Variant(name="toxicity-aware", share=0.5),
-            ),
-            primary=MetricName.REPORT_RATE,
-            metrics=tuple(MetricName),
-            guardrails=(Guardrail(metric=MetricName.USAGE_TIME_TOTAL, margin=0.02),),
-            surfaces=plan.surfaces,
-            starts_on=plan.begins + timedelta(days=plan.starts_on),
-            ends_on=plan.begins + timedelta(days=plan.days - 1),
-            pre_period_days=plan.starts_on,
-            smallest_effect=0.05,
-        )
+    """Everyone is in one experiment: ranking by relevance alone against the default policy, on the plan's days.
+
+    Raises `BadInputError` for a plan that leaves the experiment no day, or has more than 90 before it.
+    """
+    try:
+        return arms_of(_experiment(plan))
+    except ValidationError as error:
+        raise BadInputError(
+            f"experiment of {plan.days} days from day {plan.starts_on}: {first_reason(error)}"
+        ) from error
+
+
+def _experiment(plan: Plan) -> Experiment:
+    return Experiment(
+        experiment_id="toxicity-aware-ranking",
+        hypothesis="Ranking toxic videos lower, the more so for viewers who mind them, lowers the report rate.",
+        subject=Subject.RANKING,
+        layer="ranking",
+        buckets=(0, N_BUCKETS),
+        salt=f"toxicity-aware-ranking-{plan.seed}",
+        variants=(
+            Variant(name="control", share=0.5, ranking={"strength": 0.0}),
+            Variant(name="toxicity-aware", share=0.5),
+        ),
+        primary=MetricName.REPORT_RATE,
+        metrics=tuple(MetricName),
+        guardrails=(Guardrail(metric=MetricName.USAGE_TIME_TOTAL, margin=0.02),),
+        surfaces=plan.surfaces,
+        starts_on=plan.begins + timedelta(days=plan.starts_on),
+        ends_on=plan.begins + timedelta(days=plan.days - 1),
+        pre_period_days=plan.starts_on,
+        smallest_effect=0.05,
     )

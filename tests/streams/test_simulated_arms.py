@@ -7,7 +7,7 @@ import pytest
 
 from ab_tests.assignment import assign
 from contracts.errors import BadInputError
-from contracts.experiments import Variant
+from contracts.experiments import Subject, Variant
 from features.lookup import Freshness, ViewerFeatures
 from features.rank import Candidates, RankPolicy, rank
 from simulation.platform.population import Plan
@@ -81,3 +81,15 @@ def test_a_variant_that_overrides_what_is_no_field_is_refused() -> None:
     wrong = (Variant(name="a", share=0.5), Variant(name="b", share=0.5, ranking={"strenght": 1.0}))
     with pytest.raises(BadInputError, match=r"strenght.*toxicity-aware-ranking, variant b"):
         arms_of(experiment.model_copy(update={"variants": wrong}))
+
+
+@pytest.mark.parametrize("plan", [replace(PLAN, starts_on=4), replace(PLAN, days=100, starts_on=91)])
+def test_a_plan_without_a_day_for_the_experiment_or_with_too_long_a_past_is_refused(plan: Plan) -> None:
+    with pytest.raises(BadInputError, match="experiment of"):
+        toxicity_aware(plan)
+
+
+def test_an_experiment_on_moderation_is_refused() -> None:
+    experiment = toxicity_aware(PLAN).experiment.model_copy(update={"subject": Subject.MODERATION})
+    with pytest.raises(BadInputError, match="subject == 'moderation', must be 'ranking'"):
+        arms_of(experiment)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from contracts.errors import BadInputError
 from simulation.platform import chance
 from simulation.platform.chance import Purpose
-from simulation.platform.sessions.opening import Sessions
+from simulation.platform.sessions.opening import NO_TARGET, Sessions
 from simulation.platform.settings import PlatformSettings
 from simulation.platform.videos import Shelf, Videos
 from simulation.platform.viewers import Viewers
@@ -79,10 +79,10 @@ def fill_pages(
     places = (drawn & np.uint64(0xFFFFFFFF)) * np.uint64(depth) >> np.uint64(32)
     places += np.arange(n_candidates, dtype=np.uint64) * np.uint64(depth)
     video = today.shelf.video_C_L.ravel()[places]
-    opened = np.flatnonzero(sessions.target_S >= 0)
-    target = sessions.target_S[opened]
-    doubled = video[opened] == target[:, None]
-    video[opened, 0] = target
+    striking = np.flatnonzero(sessions.target_S != NO_TARGET)
+    target = sessions.target_S[striking]
+    doubled = video[striking] == target[:, None]
+    video[striking, 0], doubled[:, 0] = target, False
 
     weight = np.float32(settings.watching.taste_weight)
     taste = viewers.taste_N_T[sessions.viewer_S[:, None], videos.topic_M[video]]
@@ -93,9 +93,8 @@ def fill_pages(
     score = np.array(ranker(feed), np.float32)
     if score.shape != video.shape or bool(np.isnan(score).any()):
         raise BadInputError(f"ranker gave scores of shape {score.shape}, must be {video.shape} without NaN")
-    doubled[:, 0] = False
-    score[opened[:, None], np.arange(n_candidates)[None, :]] = np.where(doubled, -np.inf, score[opened])
-    score[opened, 0] = np.inf
+    score[striking] = np.where(doubled, -np.inf, score[striking])
+    score[striking, 0] = np.inf  # followed a link, whatever the ranker thinks
     score[today.removed_M[video]] = -np.inf
 
     best = np.argsort(-score, axis=1)[:, : settings.page]

@@ -52,7 +52,7 @@ def open_sessions(
     affected = np.isin(surface, [SURFACES.index(one) for one in plan.surfaces]) & (day >= plan.starts_on)
     arm = np.where(affected, arm_N[viewer], OUTSIDE).astype(np.int8)
     target = _targets(population, docket, day)[population.viewers.brigade_N[viewer]]
-    return Sessions(viewer, slot, surface, arm, np.where(slot == 0, target, -1).astype(np.int32))
+    return Sessions(viewer, slot, surface, arm, np.where(slot == 0, target, NO_TARGET).astype(np.int32))
 
 
 def _targets(population: Population, docket: Docket, day: int) -> npt.NDArray[np.int32]:

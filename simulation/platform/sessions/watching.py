@@ -8,7 +8,7 @@ import numpy.typing as npt
 from simulation.platform import chance
 from simulation.platform.chance import Purpose
 from simulation.platform.sessions.feeds import Page
-from simulation.platform.sessions.opening import Sessions
+from simulation.platform.sessions.opening import NO_TARGET, Sessions
 from simulation.platform.settings import PlatformSettings, WatchingSettings
 from simulation.platform.videos import Videos
 from simulation.platform.viewers import Viewers
@@ -86,7 +86,7 @@ def _report_chance(
     )
     lone = np.flatnonzero(viewers.lone_N[who])
     honest[lone] += np.float32(bad.lone_report) * ~videos.violative[page.video_S_K[lone]]
-    striking = np.flatnonzero(sessions.target_S >= 0)
+    striking = np.flatnonzero(sessions.target_S != NO_TARGET)
     aimed = page.video_S_K[striking] == sessions.target_S[striking][:, None]
     honest[striking] = np.where(aimed, np.float32(bad.brigade_zeal), honest[striking])
     return honest
