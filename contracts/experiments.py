@@ -67,7 +67,7 @@ class Experiment(Record):
     subject: Subject
     layer: Id
     buckets: tuple[Annotated[int, Field(ge=0, le=N_BUCKETS)], Annotated[int, Field(ge=0, le=N_BUCKETS)]]
-    salt: Annotated[str, Field(min_length=1, max_length=128)]
+    salt: Id
     variants: Annotated[tuple[Variant, ...], Field(min_length=2, max_length=16)]
     primary: MetricName
     metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)]

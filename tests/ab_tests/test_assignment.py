@@ -87,7 +87,7 @@ def test_layers_are_independent_and_so_are_a_bucket_and_an_arm_even_of_the_same_
 
 def test_experiments_of_one_layer_share_no_user_and_together_have_all() -> None:
     ranges = ((0, 2_500), (2_500, 2_501), (2_501, 10_000))
-    inside = np.stack([assign(experiment(salt=str(r), buckets=list(r)), USERS) >= 0 for r in ranges])
+    inside = np.stack([assign(experiment(salt=f"salt-{r[0]}", buckets=list(r)), USERS) >= 0 for r in ranges])
     assert inside.sum(axis=0).tolist() == [1] * len(USERS)
     assert inside.mean(axis=1) == pytest.approx([0.25, 0.0001, 0.7499], abs=0.002)
 

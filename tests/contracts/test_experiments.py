@@ -33,6 +33,7 @@ def refusal_of(*declared: dict[str, Any]) -> str:
         ({"ends_on": date(2026, 10, 31)}, "ends_on == 2026-10-31, must not be before starts_on == 2026-11-01"),
         ({"surfaces": []}, "at least 1 item"),
         ({"pre_period_days": -1}, "greater than or equal to 0"),
+        ({"salt": "Salz für alle"}, "String should match pattern"),
         ({"variants": MODERATION}, "decisions == 'candidate' needs subject == 'moderation'"),
         ({"subject": "moderation", "variants": (*MODERATION[:1], {"name": "b", "share": 0.5})}, "a variant must have"),
         (
