@@ -48,8 +48,8 @@ def _report(found: Analysis) -> Iterator[str]:
     yield f"# {escaped(test.experiment_id)}: {outcomes}"
     for verdict in found.verdicts:
         yield f"**{escaped(words.typeset(verdict.sentence))}**"
-    day = (found.through - test.starts_on).days + 1
-    yield f"Day {day} of {test.days}, {words.day(test.starts_on)} to {words.day(found.through)}."
+    when = words.day_of(reading.days_so_far(found), reading.planned_days(found))
+    yield f"{when.capitalize()}; {words.day(test.starts_on)} to {words.day(found.through)}."
     yield f"Hypothesis: {escaped(test.hypothesis)}"
     yield "## Before you act on this"
     yield "\n".join(f"- {escaped(words.typeset(caveat))}" for caveat in found.caveats)

@@ -37,7 +37,7 @@ def render(finding: Analysis | Blocked) -> str:
         "style_hash": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         "experiment": found.experiment,
         "through": found.through,
-        "day_number": (found.through - found.experiment.starts_on).days + 1,
+        "when": words.day_of(reading.days_so_far(found), reading.planned_days(found)),
         "treatments": reading.treatments_of(found.experiment),
         "level": words.percent(1.0 - found.experiment.alpha),
     }

@@ -136,6 +136,17 @@ def checked(finding: Analysis | Blocked) -> Analysis | Blocked:
     return finding if isinstance(finding, Blocked) else blocked_of(finding) or finding
 
 
+def days_so_far(found: Analysis | Blocked) -> int:
+    """Which day of the experiment the last one counted is, its first being 1."""
+    return (found.through - found.experiment.starts_on).days + 1
+
+
+def planned_days(found: Analysis | Blocked) -> int:
+    """How many looks were planned; what the dates say where there is no look."""
+    sequences = () if isinstance(found, Blocked) else found.sequences
+    return sequences[0].planned_looks if sequences else found.experiment.days
+
+
 def checks_of(ratio: SampleRatio) -> tuple[tuple[str, float | None], ...]:
     """The tests of the sample-ratio check by what they compare, with their p-values (None: could not be made)."""
     return (

@@ -105,6 +105,11 @@ def day(when: date) -> str:
     return f"{when.day} {when:%b %Y}"
 
 
+def day_of(number: int, planned: int) -> str:
+    """How far an experiment is: day 9 of 14; day 16, 2 beyond the plan."""
+    return f"day {number} of {planned}" if number <= planned else f"day {number}, {number - planned} beyond the plan"
+
+
 class Unit:
     """How the values of one metric are shown: shares in percent, small rates by the thousand, others as they are."""
 

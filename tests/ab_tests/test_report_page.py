@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ab_tests.report import words
 from ab_tests.report.page import render, write_html
 from ab_tests.report.reading import Blocked
 from ab_tests.results import Analysis, Interval, Outcome
@@ -65,13 +66,19 @@ def test_the_verdict_stands_first_in_plain_language(make: Callable[[], Analysis]
     assert found.verdicts[0].outcome is outcome
     first = page.all("h2")[0]
     assert first.text.lower() == outcome.value
-    assert page.one("p", "said").text == found.verdicts[0].sentence.replace("-", "−").replace("−ending", "-ending")
+    assert page.one("p", "said").text == words.typeset(found.verdicts[0].sentence)
     assert outcome.value in page.one("title").text
 
 
 def test_not_enough_users_says_how_many_more_days() -> None:
     found = analysis_of(UNSEEN, days=6)
     assert f"{found.verdicts[0].more_days} days" in tree_of(render(found)).one("section", "verdict").text
+
+
+def test_a_day_beyond_the_plan_is_said_to_be() -> None:
+    late = analysis_of(BETTER, days=16)
+    assert "day 16, 2 beyond the plan" in tree_of(render(late)).one("p", "eyebrow").text
+    assert "day 14 of 14" in tree_of(render(analysis_of(BETTER))).one("p", "eyebrow").text
 
 
 def test_the_warning_about_interference_follows_the_verdict(better: Node) -> None:
