@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -17,7 +17,9 @@ from contracts.errors import BadInputError
 from contracts.records import Id
 
 if TYPE_CHECKING:
+    from ab_tests.report.reading import Blocked
     from ab_tests.results import Analysis
+    from contracts.experiments import Experiment
 
 DECLARED = Path("deploy/experiments.toml")
 _AT_ONCE = 100_000
@@ -107,21 +109,46 @@ through_option = click.option(
     show_default=True,
     help="Adjust p-values by Benjamini-Hochberg (fdr) or by Holm (fwer).",
 )
+@click.option(
+    "--planned-days",
+    type=click.IntRange(1),
+    help="How many days were planned at the start, where ends_on was moved since.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as one HTML page.")
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as Markdown.")
 @experiments_option
 def analyse(
-    experiment: str, through: datetime | None, correction: Literal["fdr", "fwer"], as_json: bool, declared: Path
+    experiment: str,
+    through: datetime | None,
+    correction: Literal["fdr", "fwer"],
+    planned_days: int | None,
+    as_json: bool,
+    html: Path | None,
+    markdown: Path | None,
+    declared: Path,
 ) -> None:
     """Say whether users of EXPERIMENT were better off, from the warehouse of PRECEDENT_WAREHOUSE.
 
     The verdict may be asked for on every day: its bands allow for that. Nothing is said of data that fail a check
-    (sample ratio, empty arms, users in several arms): one line says why, and the exit code is 1.
+    (sample ratio, empty arms, users in several arms): one line says why, a report shows what is known all the same,
+    and the exit code is 1.
 
     \b
     Example:
-      precedent ab analyse toxicity-ranking --through 2026-11-15
+      precedent ab analyse toxicity-ranking --through 2026-11-15 --html report.html
     """
-    analysis = _analyse(experiment, declared, through, correction)
+    from ab_tests.population import BlockedError
+    from ab_tests.report.reading import Blocked
+
+    chosen = _declared_experiment(experiment, declared)
+    day = _last_day(chosen, through)
+    try:
+        analysis = _analyse(chosen, day, correction=correction, planned_days=planned_days)
+    except BlockedError as blocked:
+        _report(Blocked(chosen, day, str(blocked), blocked.sample_ratio, blocked.population), html, markdown)
+        raise
+    _report(analysis, html, markdown)
     if as_json:
         import orjson
 
@@ -151,42 +178,65 @@ def power(experiment: str, through: datetime | None, effect: float | None, decla
     """
     from ab_tests.verdict import power_lines
 
-    for line in power_lines(_analyse(experiment, declared, through, "fdr", effect=effect)):
+    chosen = _declared_experiment(experiment, declared)
+    if effect is not None:
+        chosen = chosen.model_copy(update={"smallest_effect": effect})
+    for line in power_lines(_analyse(chosen, _last_day(chosen, through))):
         click.echo(line)
 
 
+def _declared_experiment(name: str, declared: Path) -> "Experiment":
+    from ab_tests.experiments import find, read_experiments
+
+    return find(read_experiments(declared), name, place=str(declared))
+
+
+def _last_day(experiment: "Experiment", through: datetime | None) -> date:
+    """The day asked for; else the experiment's last one, or yesterday while it runs."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    return through.date() if through else min(experiment.ends_on, yesterday)
+
+
+def _report(finding: "Analysis | Blocked", html: Path | None, markdown: Path | None) -> None:
+    from ab_tests.report.markdown import to_markdown
+    from ab_tests.report.page import write_html
+
+    if html:
+        write_html(finding, html)
+    if markdown:
+        try:
+            markdown.write_text(to_markdown(finding), encoding="utf-8")
+        except OSError as error:
+            raise BadInputError(f"{markdown}: cannot be written: {error.strerror}") from error
+
+
 def _analyse(
-    name: str,
-    declared: Path,
-    through: datetime | None,
-    correction: Literal["fdr", "fwer"],
+    experiment: "Experiment",
+    through: date,
     *,
-    effect: float | None = None,
+    correction: Literal["fdr", "fwer"] = "fdr",
+    planned_days: int | None = None,
 ) -> "Analysis":
-    """Analyse a declared experiment on the warehouse, with a bar for the tables that are built."""
+    """Analyse an experiment on the warehouse, with a bar for the tables that are built."""
     from rich.console import Console
     from rich.progress import Progress
 
     from ab_tests.analysis import analyse as analyse_experiment
     from ab_tests.analysis import metrics_of, reads_of
-    from ab_tests.experiments import find, read_experiments
     from ab_tests.population import reader, warehouse_tables
     from warehouse.address import parse_address
 
-    chosen = find(read_experiments(declared), name, place=str(declared))
-    if effect is not None:
-        chosen = chosen.model_copy(update={"smallest_effect": effect})
     if not (url := os.environ.get("PRECEDENT_WAREHOUSE")):
         raise BadInputError("PRECEDENT_WAREHOUSE is not set, must be http://user:password@host:port/database")
-    day = through.date() if through else min(chosen.ends_on, datetime.now(UTC).date() - timedelta(days=1))
-    tables = warehouse_tables(parse_address(url), chosen)
+    tables = warehouse_tables(parse_address(url), experiment)
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
-        bar = progress.add_task("reading", total=reads_of(chosen, day))
+        bar = progress.add_task("reading", total=reads_of(experiment, through))
         return analyse_experiment(
-            chosen,
-            reader(tables, metrics_of(chosen)),
-            through=day,
+            experiment,
+            reader(tables, metrics_of(experiment)),
+            through=through,
             correction=correction,
+            planned_days=planned_days,
             tick=lambda: progress.advance(bar),
         )
 

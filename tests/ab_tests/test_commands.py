@@ -97,6 +97,14 @@ def test_events_in_a_worse_verdict_out(worse: tuple[WarehouseAddress, list[Event
     assert any(line.startswith("note: Arms share videos, reports and precedents") for line in lines)
 
 
+def test_the_report_is_written_beside_the_lines(worse: tuple[WarehouseAddress, list[Event]], tmp_path: Path) -> None:
+    address, _ = worse
+    page, text = tmp_path / "report.html", tmp_path / "report.md"
+    run(address, tmp_path, "analyse", "one", "--html", str(page), "--markdown", str(text))
+    assert "treatment is worse" in page.read_text()
+    assert "treatment is worse" in text.read_text()
+
+
 def test_the_control_is_what_the_events_say(worse: tuple[WarehouseAddress, list[Event]], tmp_path: Path) -> None:
     address, some = worse
     found = json.loads(run(address, tmp_path, "analyse", "one", "--json", "--correction", "fwer").output)
@@ -132,8 +140,10 @@ def test_power_says_what_the_users_can_show(worse: tuple[WarehouseAddress, list[
 
 
 def test_nobody_exposed_is_no_verdict(address: WarehouseAddress, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
     with pytest.raises(CheckFailedError, match=r"one: nobody was exposed in .*; no verdict"):
-        run(address, tmp_path, "analyse", "one")
+        run(address, tmp_path, "analyse", "one", "--html", str(page))
+    assert "nobody was exposed" in page.read_text()
 
 
 def without(some: list[Event], users: set[str]) -> list[Event]:
