@@ -172,7 +172,10 @@ def _tell_bias(bias: dict[str, dict[str, dict[str, float]]]) -> None:
 
 
 def _tell_coverage(pool: Worlds, repeats: int, sample: int) -> dict[str, Any]:
-    """How often a 95% interval holds the pool's true effect: users drawn from it, put into arms, analysed."""
+    """How often a 95% interval holds the pool's true effect: users drawn from it, put into arms, analysed.
+
+    The videos are the same in all repeats: the intervals are about other users, not about other weeks.
+    """
     rng = np.random.default_rng(7)
     truth = {name.value: effect(pool.control, pool.treatment, name).relative for name in COVERED}
     hits = {name.value: np.zeros(3) for name in COVERED}
