@@ -30,11 +30,17 @@ def bracket(interval: Interval, places: int | None = None) -> str:
 
 
 def places_of(interval: Interval) -> int:
-    """Decimal places of a percentage at which half the interval has two significant digits; 0 to 4."""
+    """Decimal places of a percentage at which half the interval has two significant digits, 0 to 4.
+
+    Up to two more where an end would round to 0: on which side of it the end lies is what matters most.
+    """
     half = 50.0 * interval.width
     if not math.isfinite(half) or half <= 0.0:
         return 1
-    return min(max(1 - math.floor(math.log10(half)), 0), 4)
+    places = min(max(1 - math.floor(math.log10(half)), 0), 4)
+    ends = [end for end in (interval.low, interval.high) if end != 0.0]
+    more = (places + extra for extra in (0, 1, 2) if all(round(100.0 * end, places + extra) != 0.0 for end in ends))
+    return next(more, places)
 
 
 def signed_percent(value: float, places: int = 1) -> str:
