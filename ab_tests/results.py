@@ -224,7 +224,7 @@ class Look:
 class Sequence:
     """The daily looks at one metric of one arm; together they raise a false alarm with probability `alpha` at most.
 
-    Looks after `planned_looks` are `beyond_plan`'s: the anytime-valid band, whose share of alpha was set aside.
+    Looks after `planned_looks` have the anytime-valid band, whose share of alpha was set aside.
     """
 
     metric: MetricName

@@ -6,8 +6,8 @@ find. The last tenth buys whoever goes on after the plan an asymptotic confidenc
 
     estimate ± se sqrt((x + 1) / x log((x + 1) / alpha^2)),     x = information rho^2
 
-(Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic confidence
-sequences", arXiv 2103.06476, Theorem 2.2), narrowest at the plan's end.
+(Robbins' normal mixture, made asymptotic by Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit
+theory and asymptotic confidence sequences", arXiv 2103.06476), narrowest at the plan's end.
 
 Estimand: at each look the relative effect on everything up to that day. Assumed: users are independent and no arm
 changes another's; as many users as make the log ratio of means normal and its standard error known; information
@@ -74,7 +74,8 @@ def follow(looked: Ordered[Looked], *, planned_looks: int, alpha: float) -> Sequ
 def anytime_critical(information: float, *, planned: float, alpha: float) -> float:
     """Half the width of the asymptotic confidence sequence, in standard errors, narrowest at `planned` information.
 
-    rho^2 = (-W_-1(-alpha^2 / e) - 1) / planned minimises it there (the same paper, section B.2).
+    There its derivative in x is 0 where (x + 1) exp(-(x + 1)) = alpha^2 / e, so x = -W_-1(-alpha^2 / e) - 1 with
+    Lambert's W, and rho^2 = x / planned.
     """
     from scipy.special import lambertw
 
