@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from contracts.records import Id, Probability, Record
+from contracts.records import Id, Probability, Record, Version
 from contracts.viewers import Surface
 
 N_BUCKETS = 10_000
@@ -59,7 +59,8 @@ class Experiment(Record):
 
     The first variant is the control. `buckets` are a half-open range of the layer's `N_BUCKETS`: experiments of one
     layer exclude each other, those of different layers are independent. `smallest_effect` is the relative change of
-    the primary metric that would matter: what X is in "no difference larger than X".
+    the primary metric that would matter: what X is in "no difference larger than X". `candidate_release` is whose
+    decisions `decisions == "candidate"` means: the arm obeys no other candidate that the pointer names meanwhile.
     """
 
     experiment_id: Id
@@ -79,6 +80,7 @@ class Experiment(Record):
     alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
     power: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.8
     smallest_effect: Annotated[float, Field(gt=0.0, lt=1.0)]
+    candidate_release: Version | None = None
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -101,6 +103,11 @@ class Experiment(Record):
             raise ValueError("decisions == 'candidate' needs subject == 'moderation'")
         if self.subject is Subject.MODERATION and all(variant.decisions == "live" for variant in self.variants):
             raise ValueError("subject == 'moderation', a variant must have decisions == 'candidate'")
+        if (self.subject is Subject.MODERATION) != (self.candidate_release is not None):
+            raise ValueError(
+                f"candidate_release == {self.candidate_release}, must name a release where subject == 'moderation', "
+                "and there alone"
+            )
         if self.subject is Subject.MODERATION and any(variant.ranking for variant in self.variants):
             raise ValueError("ranking is overridden, must not be where subject == 'moderation': two changes in one arm")
         return self

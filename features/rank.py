@@ -139,19 +139,12 @@ class Signals:
     author_share: npt.NDArray[np.floating[Any]] | None = None
 
     @classmethod
-    def of(
-        cls, features: VideoFeatures, authors: AuthorFeatures | None = None, *, decisions: Decisions = "live"
-    ) -> "Signals":
-        """The signals of N looked up videos and, in their order, of their authors; `decisions` as `rank` says."""
+    def of(cls, features: VideoFeatures, authors: AuthorFeatures | None = None) -> "Signals":
+        """The signals of N looked up videos and, in their order, of their authors."""
         share = None
         if authors is not None:
             share = np.where(authors.state_N == Freshness.FRESH, authors.violative_share_N, np.nan)
-        toxicity, decision = features.toxicity_N, features.decision_N
-        if decisions == "candidate":
-            tried = features.candidate_decision_N >= 0
-            toxicity = np.where(tried, features.candidate_toxicity_N, toxicity)
-            decision = np.where(tried, features.candidate_decision_N, decision)
-        return cls(features.state_N, toxicity, decision, share)
+        return cls(features.state_N, features.toxicity_N, features.decision_N, share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,18 +201,20 @@ def rank(
     *,
     authors: AuthorFeatures | None = None,
     decisions: Decisions = "live",
+    candidate_release: int | None = None,
 ) -> Ranked:
     """Order candidates for a viewer; `features` and `authors` lie in the candidates' order.
 
     `decisions` says whose are obeyed, toxicity included: those of the live release, or of the candidate that is tried
-    beside it, also where only one of the two removes. A video of which the candidate said nothing has the live one's.
-    Equal scores are ordered by video id, so the result does not depend on the order of the candidates.
+    beside it, also where only one of the two removes (see `decided_by_candidate`). Equal scores are ordered
+    by video id, so the result does not depend on the order of the candidates.
     """
     _check_aligned("features", features.video_ids, candidates)
     if authors is not None and len(authors.author_ids) != len(candidates.video_ids):
         msg = f"authors of {len(authors.author_ids)} videos, must be of {len(candidates.video_ids)}"
         raise BadInputError(msg)
-    scored = score(candidates.relevance_N, Signals.of(features, authors, decisions=decisions), viewer.tolerance, policy)
+    obeyed = features if decisions == "live" else decided_by_candidate(features, candidate_release)
+    scored = score(candidates.relevance_N, Signals.of(obeyed, authors), viewer.tolerance, policy)
     by_id = np.argsort(np.array(candidates.video_ids, np.str_))
     in_order = Scored(scored.scores[by_id], scored.toxicity[by_id], scored.dropped[by_id])
     n_kept = len(by_id) - int(scored.dropped.sum())
@@ -229,17 +224,25 @@ def rank(
         order_K=kept,
         scores_K=scored.scores[kept],
         toxicity_K=scored.toxicity[kept],
-        release_version_K=_release_versions(features, decisions)[kept],
+        release_version_K=obeyed.release_version_N[kept],
         dropped=tuple(candidates.video_ids[i] for i in np.flatnonzero(scored.dropped).tolist()),
     )
 
 
-def _release_versions(features: VideoFeatures, decisions: Decisions) -> npt.NDArray[np.int64]:
-    """Whose verdict each of N videos is ranked by."""
-    if decisions == "live":
-        return features.release_version_N
-    return np.where(
-        features.candidate_decision_N >= 0, features.candidate_release_version_N, features.release_version_N
+def decided_by_candidate(features: VideoFeatures, release: int | None = None) -> VideoFeatures:
+    """The features of N videos as if the candidate's toxicity, decision and release were the live ones.
+
+    A video of which the candidate said nothing keeps the live ones; so does one that another candidate judged than
+    `release`, where that is given: verdicts live for days, and the pointer may name another candidate meanwhile.
+    """
+    tried = features.candidate_decision_N >= 0
+    if release is not None:
+        tried &= features.candidate_release_version_N == release
+    return replace(
+        features,
+        toxicity_N=np.where(tried, features.candidate_toxicity_N, features.toxicity_N),
+        decision_N=np.where(tried, features.candidate_decision_N, features.decision_N),
+        release_version_N=np.where(tried, features.candidate_release_version_N, features.release_version_N),
     )
 
 

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -77,8 +78,7 @@ class Feed:
         arms = self.arms_of(viewer.user_id, surface, now)
 
         def list_under(those: Sequence[Arm]) -> Ranked:
-            policy, decisions = self._policy_of(those), _decisions_of(those)
-            return rank(candidates, features, viewer, policy, authors=authors, decisions=decisions)
+            return rank(candidates, features, viewer, self._policy_of(those), authors=authors, **_decisions_of(those))
 
         served = list_under(arms)
         exposures = []
@@ -98,9 +98,17 @@ class Feed:
         return policy
 
 
-def _decisions_of(arms: Iterable[Arm]) -> Decisions:
+class _Obeyed(TypedDict):
+    decisions: Decisions
+    candidate_release: int | None
+
+
+def _decisions_of(arms: Iterable[Arm]) -> _Obeyed:
     """Whose decisions the arms obey: at most one experiment on moderation runs for a viewer at a time."""
-    return "candidate" if any(arm.variant.decisions == "candidate" for arm in arms) else "live"
+    for arm in arms:
+        if arm.variant.decisions == "candidate":
+            return {"decisions": "candidate", "candidate_release": arm.experiment.candidate_release}
+    return {"decisions": "live", "candidate_release": None}
 
 
 class Unsent:

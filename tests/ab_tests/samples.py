@@ -9,7 +9,10 @@ RANKING = (
     {"name": "control", "share": 0.5, "ranking": {"strength": 0.0}},
     {"name": "treatment", "share": 0.5, "ranking": {"strength": 4.0}},
 )
-MODERATION = ({"name": "live", "share": 0.5}, {"name": "candidate", "share": 0.5, "decisions": "candidate"})
+MODERATION: tuple[dict[str, Any], ...] = (
+    {"name": "live", "share": 0.5},
+    {"name": "candidate", "share": 0.5, "decisions": "candidate"},
+)
 
 
 def fields(name: str = "one", **replaced: Any) -> dict[str, Any]:
@@ -33,6 +36,11 @@ def fields(name: str = "one", **replaced: Any) -> dict[str, Any]:
 
 def experiment(name: str = "one", **replaced: Any) -> Experiment:
     return Experiment.model_validate(fields(name, **replaced))
+
+
+def moderation(*variants: dict[str, Any], **replaced: Any) -> dict[str, Any]:
+    """What makes the sound experiment one on moderation, by candidate release 2."""
+    return {"subject": "moderation", "candidate_release": 2, "variants": variants or MODERATION} | replaced
 
 
 def split(*shares: float) -> list[dict[str, Any]]:

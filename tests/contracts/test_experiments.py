@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from contracts.experiments import Experiments
-from tests.ab_tests.samples import MODERATION, experiment, fields, split
+from tests.ab_tests.samples import MODERATION, experiment, fields, moderation, split
 
 
 def refusal_of(*declared: dict[str, Any]) -> str:
@@ -35,9 +35,11 @@ def refusal_of(*declared: dict[str, Any]) -> str:
         ({"pre_period_days": -1}, "greater than or equal to 0"),
         ({"salt": "Salz für alle"}, "String should match pattern"),
         ({"variants": MODERATION}, "decisions == 'candidate' needs subject == 'moderation'"),
-        ({"subject": "moderation", "variants": (*MODERATION[:1], {"name": "b", "share": 0.5})}, "a variant must have"),
+        (moderation(MODERATION[0], {"name": "b", "share": 0.5}), "a variant must have"),
+        (moderation(candidate_release=None), "candidate_release == None, must name a release where subject =="),
+        ({"candidate_release": 2}, "candidate_release == 2, must name a release where subject == 'moderation', and"),
         (
-            {"subject": "moderation", "variants": (*MODERATION[:1], MODERATION[1] | {"ranking": {"strength": 1.0}})},
+            moderation(MODERATION[0], MODERATION[1] | {"ranking": {"strength": 1.0}}),
             "two changes in one arm",
         ),
     ],
@@ -68,7 +70,7 @@ def test_experiments_of_one_layer_may_not_share_a_bucket_on_the_same_day() -> No
     [
         {"buckets": [5_000, 10_000]},
         {"buckets": [0, 5_000], "starts_on": date(2026, 11, 15), "ends_on": date(2026, 11, 20)},
-        {"buckets": [0, 5_000], "layer": "other", "subject": "moderation", "variants": MODERATION},
+        moderation(buckets=[0, 5_000], layer="other"),
     ],
 )
 def test_experiments_that_share_no_user_no_day_or_no_change_stand_side_by_side(second: dict[str, Any]) -> None:
@@ -79,8 +81,7 @@ def test_experiments_that_share_no_user_no_day_or_no_change_stand_side_by_side(s
 def test_experiments_of_two_layers_may_not_change_the_same_thing_on_the_same_day() -> None:
     reason = refusal_of(fields("a"), fields("b", layer="other"))
     assert "a and b both change strength at the same time, must share a layer" in reason
-    moderation: dict[str, Any] = {"subject": "moderation", "variants": MODERATION}
-    assert "both change decisions" in refusal_of(fields("a", **moderation), fields("b", layer="other", **moderation))
+    assert "both change decisions" in refusal_of(fields("a", **moderation()), fields("b", **moderation(layer="other")))
 
 
 def test_ids_and_salts_stand_once() -> None:

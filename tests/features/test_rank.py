@@ -134,6 +134,14 @@ def test_a_video_of_which_the_candidate_said_nothing_has_the_live_decision() -> 
     assert other.release_version_K.tolist() == [1]
 
 
+def test_another_candidate_than_the_one_named_is_not_obeyed() -> None:
+    found = features([0.5, 0.25], decision=[REMOVE, ALLOW], candidate=[(0.0, ALLOW), (0.0, REMOVE)])  # by release 2
+    named = rank(candidates(1.0, 1.0), found, INTOLERANT, decisions="candidate", candidate_release=2)
+    other = rank(candidates(1.0, 1.0), found, INTOLERANT, decisions="candidate", candidate_release=3)
+    assert (named.video_ids, other.video_ids) == (("v0",), ("v1",))
+    assert (named.release_version_K.tolist(), other.release_version_K.tolist()) == ([2], [1])
+
+
 def test_equal_scores_are_ordered_by_id() -> None:
     ids = ("b", "c", "a")
     ranked = rank(candidates(1.0, 1.0, 1.0, ids=ids), features([0.0] * 3, ids=ids), TOLERANT)

@@ -14,7 +14,7 @@ from contracts.viewers import ExperimentExposure, Surface
 from features.lookup import ViewerFeatures
 from features.rank import RankPolicy
 from streams.feed.arms import Feed, Served, Unsent
-from tests.ab_tests.samples import MODERATION, experiment, fields
+from tests.ab_tests.samples import MODERATION, experiment, fields, moderation
 from tests.features.test_rank import INTOLERANT, candidates, features
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -98,10 +98,7 @@ def test_experiments_of_two_layers_act_together_and_each_exposes_for_itself() ->
     assert [exposure.experiment_id for exposure in serve(0, offered, experiment(), other).exposures] == ["one", "two"]
 
 
-MODERATED = experiment(
-    "release", layer="moderation", subject="moderation", variants=MODERATION, primary="toxic_share",
-    metrics=["toxic_share"],
-)  # fmt: skip
+MODERATED = experiment("release", **moderation(layer="moderation", primary="toxic_share", metrics=["toxic_share"]))
 
 
 @pytest.mark.parametrize(("place", "shown"), [(0, ("v0", "v1")), (1, ("v1",))])
@@ -118,6 +115,14 @@ def test_where_the_releases_agree_or_no_candidate_was_asked_nobody_is_exposed(pl
     offered = (candidates(1.0, 0.5), features([0.25, 0.0], candidate=tried))
     assert serve(place, offered, MODERATED).exposures == ()
     assert serve(place, offered, MODERATED).ranked.video_ids == ("v1", "v0")
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_decisions_of_a_candidate_that_the_experiment_does_not_name_are_not_obeyed(place: int) -> None:
+    other = MODERATED.model_copy(update={"candidate_release": 3})
+    offered = (candidates(1.0, 0.5), features([0.0, 0.0], candidate=[(0.0, 3), (0.0, 0)]))  # by release 2
+    served = serve(place, offered, other)
+    assert (served.ranked.video_ids, served.exposures) == (("v0", "v1"), ())
 
 
 def test_real_assignment_serves_both_arms_and_exposes_users_outside_to_nothing() -> None:
