@@ -16,8 +16,8 @@ _FORM = "http://user:password@host:port/database"
 # ClickHouse: UNKNOWN_DATABASE, and what a wrong user or password gives.
 _UNKNOWN_DATABASE = 81
 _REFUSED_USER = frozenset({192, 193, 194, 516})
-# Out of time, connections, memory or parts, read-only or cancelled for now: the same question may be answered later.
-_BUSY = frozenset({159, 202, 209, 210, 236, 241, 242, 252, 394, 999})
+# Out of time, connections, memory, disk or parts, read-only or cancelled for now: it may be answered later.
+_BUSY = frozenset({75, 159, 202, 209, 210, 236, 241, 242, 243, 252, 394, 999})
 
 Client = Any
 """A `clickhouse_connect` client; the rooms' functions name the few methods that they call as Protocols."""

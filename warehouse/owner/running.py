@@ -1,7 +1,6 @@
-"""Run one request's statement in its session: a small answer, a flow still running, or a flow from a file."""
+"""Run one request's statement in its session: a small answer, or a flow of blocks that is still running."""
 
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +16,6 @@ from warehouse.owner.wire.statements import Statement
 _BLOCKWISE = frozenset({"Native", "TabSeparated", "TSV", "TSVRaw", "CSV", "RowBinary", "JSONEachRow"})
 _ARROW_STREAM = "ArrowStream"
 _ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"
-_READ_BYTES = 1 << 20
 
 
 def run(engine: Engine, asked: Asked, statement: Statement, data: Iterator[bytes], *, tag: str) -> Answer | Flow:
@@ -39,66 +37,66 @@ def run(engine: Engine, asked: Asked, statement: Statement, data: Iterator[bytes
             session.run(f"CREATE TEMPORARY TABLE {identifier(table.name)} ({table.structure})")
             if name:
                 held.callback(session.run, f"DROP TEMPORARY TABLE IF EXISTS {identifier(table.name)}")
-            session.insert(f"INSERT INTO {identifier(table.name)}", table.format, [table.data])
+            with _kept([table.data], engine.spool_folder) as rows:
+                session.insert(f"INSERT INTO {identifier(table.name)}", table.format, rows.path())
         form = statement.format or asked.default_format
         if statement.data_start is not None:
-            return _insert(session, asked, statement, form, data)
+            return _insert(session, asked, statement, form, data, engine.spool_folder)
         if not statement.streams:
             answer = session.run(statement.text, form, asked.params)
             if statement.changes_session:
                 session.keeps_settings()
             return answer
-        if form not in _BLOCKWISE and form != _ARROW_STREAM:
-            return _through_file(session, asked, statement, form, engine.spool_folder)
-        blocks = session.stream(statement.text, form, asked.params)
-        joined = JoinedArrow(blocks) if form == _ARROW_STREAM else blocks
+        blocks = _started(session, statement.text, form, asked.params)
         if asked.whole:
-            return _kept_whole(session, asked, statement, form, joined, engine.spool_folder)
-        first = next(joined, b"")
+            return _kept_whole(session, asked, statement, form, blocks, engine.spool_folder)
+        held.callback(blocks.close)
+        first = next(blocks, b"")
         if first:
-            return Flow(first, joined, blocks.counts, held.pop_all().close)
+            return Flow(first, blocks, blocks.counts, held.pop_all().close)
         return Answer(_without_rows(session, asked, statement, form), blocks.counts)
 
 
-def _insert(session: Session, asked: Asked, statement: Statement, form: str, data: Iterator[bytes]) -> Answer:
-    """Push an INSERT's rows; VALUES that name parameters go in one piece, for pushed rows have none."""
+def _started(session: Session, sql: str, form: str, params: Mapping[str, str]) -> "CountedBlocks":
+    """The query's result, which comes while it runs, whatever its format."""
+    if form == _ARROW_STREAM:
+        return JoinedArrow(session.stream(sql, form, params))
+    return session.stream(sql, form, params) if form in _BLOCKWISE else session.pipe(sql, form, params)
+
+
+def _kept(chunks: Iterable[bytes], folder: Path) -> Body:
+    """The chunks as one body, which the engine can read by its path."""
+    body = Body(str(folder))
+    try:
+        for chunk in chunks:
+            body.append(chunk)
+    except BaseException:
+        body.close()
+        raise
+    return body
+
+
+def _insert(
+    session: Session, asked: Asked, statement: Statement, form: str, data: Iterator[bytes], folder: Path
+) -> Answer:
+    """Insert a file of rows; VALUES that name parameters go in one piece with their statement."""
     if asked.params and form == "Values":
         text = f"{statement.text} {statement.settings} VALUES {b''.join(data).decode()}"
         return session.run(text, params=asked.params)
-    return session.insert(statement.text, form, data, settings=statement.settings)
+    with _kept(data, folder) as rows:
+        return session.insert(statement.text, form, rows.path(), settings=statement.settings)
 
 
 def _kept_whole(
     session: Session, asked: Asked, statement: Statement, form: str, blocks: "CountedBlocks", folder: Path
 ) -> Flow | Answer:
     """Let the query end before its first byte is sent, so that its failure is an HTTP error; a large result waits."""
-    body = Body(str(folder))
-    try:
-        with closing(blocks):
-            for block in blocks:
-                body.append(block)
-        if not body.size:
-            body.append(_without_rows(session, asked, statement, form))
-        if body.is_small:
-            with body:
-                return Answer(body.head(body.size), blocks.counts)
-    except BaseException:
+    with closing(blocks):
+        body = _kept(blocks, folder)
+    if not body.size:
         body.close()
-        raise
+        return Answer(_without_rows(session, asked, statement, form), blocks.counts)
     return _flow(body.chunks(0), blocks.counts, body.close)
-
-
-def _through_file(session: Session, asked: Asked, statement: Statement, form: str, folder: Path) -> Flow | Answer:
-    """A format with a header or footer around all rows: the engine writes a file, which is sent and forgotten."""
-    path = folder / f"{uuid.uuid4().hex}.result"
-    try:
-        counts = session.run_to_file(statement.text, form, asked.params, path)
-        file = path.open("rb") if path.exists() else None
-    finally:
-        path.unlink(missing_ok=True)
-    if file is None:
-        return Answer(counts=counts)
-    return _flow(iter(lambda: file.read(_READ_BYTES), b""), counts, file.close)
 
 
 def _flow(chunks: Iterator[bytes], counts: Counts, give_back: Callable[[], None]) -> Flow | Answer:

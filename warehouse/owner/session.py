@@ -4,13 +4,13 @@ Its settings, current database and temporary tables are its own; it takes 0.4 ms
 but one at a time.
 """
 
+import fcntl
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from warehouse.owner.errors import ClickHouseError, Code, refuse
@@ -18,6 +18,7 @@ from warehouse.owner.wire.replies import Answer, Counts
 
 # The engine would hold each insert back for 200 ms to join it with others: ours come in batches.
 _OURS = {"async_insert": "0"}
+_PIPE_BYTES = 1 << 20
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -97,28 +98,25 @@ class Session:
             result = self.connection.query(sql, format, params=dict(params or {}))
             return Answer(result.bytes(), _counts(result))
 
-    def run_to_file(self, sql: str, format: str, params: Mapping[str, str], path: Path) -> Counts:  # noqa: A002
-        """Run a query and let the engine write its result to a new file, whatever its size and format."""
-        with engine_errors():
-            text = f"{sql}\nINTO OUTFILE {quoted(str(path))} FORMAT {identifier(format)}"
-            return _counts(self.connection.query(text, "Null", params=dict(params)))
+    def pipe(self, sql: str, format: str, params: Mapping[str, str] | None = None) -> "Piped":  # noqa: A002
+        """A query's result as the engine would write it to one file, piece by piece, while the query runs."""
+        read, write = os.pipe()
+        text = f"{sql}\nINTO OUTFILE '/proc/self/fd/{write}' TRUNCATE FORMAT {identifier(format)}"
+        return Piped(lambda: self.connection.query(text, "Null", params=dict(params or {})), read, write)
 
     def stream(self, sql: str, format: str, params: Mapping[str, str] | None = None) -> "Blocks":  # noqa: A002
         """A query's result block by block, while the query runs."""
         with engine_errors():
             return Blocks(self.connection.send_query(sql, format, params=dict(params or {})))
 
-    def insert(self, sql: str, format: str, chunks: Iterable[bytes], *, settings: str = "") -> Answer:  # noqa: A002
-        """Insert the rows of one INSERT; raises `ClickHouseError` when the engine could not keep all of them.
+    def insert(self, sql: str, format: str, path: str, *, settings: str = "") -> Answer:  # noqa: A002
+        """Insert the rows of a file; raises `ClickHouseError` when the engine could not keep all of them.
 
-        The engine reads them from a file in memory. Its interface for pushing rows (chDB 4.4, `send_insert`) says that
-        it wrote what it did not: on a full disk, past max_partitions_per_insert_block, against a constraint.
+        chDB's interface for pushing rows (4.4, `send_insert`) says that it wrote what it did not: on a full disk, past
+        max_partitions_per_insert_block, against a constraint.
         """
-        with engine_errors(), open(os.memfd_create("rows"), "wb") as rows:
-            rows.writelines(chunks)
-            rows.flush()
-            place = f"FROM INFILE '/proc/self/fd/{rows.fileno()}' COMPRESSION 'none'"
-            text = f"{sql}\n{place} {settings}\nFORMAT {identifier(format)}"
+        with engine_errors():
+            text = f"{sql}\nFROM INFILE {quoted(path)} COMPRESSION 'none' {settings}\nFORMAT {identifier(format)}"
             return Answer(counts=_counts(self.connection.query(text, "Null")))
 
     def columns_of(self, sql: str, params: Mapping[str, str] | None = None) -> list[Column]:
@@ -154,6 +152,49 @@ class Blocks:
 
     def close(self) -> None:
         self._result.cancel()
+
+
+class Piped:
+    """A running query's result through a pipe: formats with a header or a footer around all rows stream as well.
+
+    A file would not do: on a full disk the engine (chDB 4.4) loses its end and reports success.
+    """
+
+    def __init__(self, query: Callable[[], Any], read: int, write: int) -> None:
+        fcntl.fcntl(read, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._read = read
+        self._failure: ClickHouseError | None = None
+        self.counts = Counts()
+        self._thread = threading.Thread(target=self._run, args=(query, write), name="query", daemon=True)
+        self._thread.start()
+
+    def _run(self, query: Callable[[], Any], write: int) -> None:
+        try:
+            with engine_errors():
+                self.counts = _counts(query())
+        except ClickHouseError as error:
+            self._failure = error
+        finally:
+            os.close(write)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._read >= 0 and (piece := os.read(self._read, _PIPE_BYTES)):
+            return piece
+        self.close()
+        if self._failure:
+            failure, self._failure = self._failure, None
+            raise failure
+        raise StopIteration
+
+    def close(self) -> None:
+        """Wait for the query's end: it fails at its next row when nobody reads any more."""
+        if self._read >= 0:
+            os.close(self._read)
+            self._read = -1
+        self._thread.join()
 
 
 def _counts(result: Any) -> Counts:

@@ -1,19 +1,21 @@
-"""Take a request's body apart: undo its compression in bounded steps, keep it in a spool, split its form fields."""
+"""Take a request's body apart: undo its compression in bounded steps, keep it, split its form fields."""
 
 import asyncio
+import os
 import re
+import shutil
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
-from tempfile import SpooledTemporaryFile
+from tempfile import TemporaryFile
 from typing import IO, Any, Protocol, Self
 
 from warehouse.owner.errors import ClickHouseError, Code, refuse
 
 _STEP_BYTES = 1 << 20
-_SPOOL_BYTES = 4 << 20
+_IN_MEMORY_BYTES = 4 << 20
 
 
 class Decompressor(Protocol):
@@ -126,32 +128,50 @@ class Unpacking:
 
 
 class Body:
-    """A received body: in memory up to 4 MiB, in a file of the folder beyond."""
+    """Bytes that are kept for a while: in memory up to 4 MiB, in a file of the folder without a name beyond."""
 
     def __init__(self, folder: str) -> None:
-        self._spool: IO[bytes] = SpooledTemporaryFile(_SPOOL_BYTES, dir=folder)  # noqa: SIM115
+        self._folder = folder
+        self._file: IO[bytes] = open(os.memfd_create("body"), "w+b")  # noqa: SIM115
+        self._on_disk = False
         self.size = 0
-
-    @property
-    def is_small(self) -> bool:
-        """Whether it is worth handing on in one piece."""
-        return self.size <= _STEP_BYTES
 
     def append(self, chunk: bytes) -> None:
         """Raises `ClickHouseError` 243 when the disk takes no more."""
         self.size += len(chunk)
         try:
-            self._spool.write(chunk)
+            if not self._on_disk and self.size > _IN_MEMORY_BYTES:
+                self._move_to_disk()
+            self._file.write(chunk)
         except OSError as error:
-            raise refuse(Code.NOT_ENOUGH_SPACE, f"Cannot keep {self.size} bytes on disk: {error.strerror}") from error
+            raise self._full(error) from error
+
+    def _move_to_disk(self) -> None:
+        small = self._file
+        self._file = TemporaryFile(dir=self._folder)  # noqa: SIM115
+        self._on_disk = True
+        with small:
+            small.seek(0)
+            shutil.copyfileobj(small, self._file)
+
+    def _full(self, error: OSError) -> ClickHouseError:
+        return refuse(Code.NOT_ENOUGH_SPACE, f"Cannot keep {self.size} bytes on disk: {error.strerror}")
+
+    def path(self) -> str:
+        """A path by which others of this process read it from its beginning, as long as it is open."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise self._full(error) from error
+        return f"/proc/self/fd/{self._file.fileno()}"
 
     def head(self, size: int) -> bytes:
-        self._spool.seek(0)
-        return self._spool.read(size)
+        self._file.seek(0)
+        return self._file.read(size)
 
     def chunks(self, start: int) -> Iterator[bytes]:
-        self._spool.seek(start)
-        while chunk := self._spool.read(_STEP_BYTES):
+        self._file.seek(start)
+        while chunk := self._file.read(_STEP_BYTES):
             yield chunk
 
     def __enter__(self) -> Self:
@@ -162,7 +182,7 @@ class Body:
 
     def close(self) -> None:
         with suppress(OSError):  # a full disk refuses what was still buffered, and nobody needs it any more
-            self._spool.close()
+            self._file.close()
 
 
 async def receive_body(stream: AsyncIterator[bytes], encoding: str, *, limit: int, folder: str, idle_s: float) -> Body:

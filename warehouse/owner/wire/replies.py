@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass, field
 
 import anyio
+import anyio.to_thread
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -126,14 +127,16 @@ class StreamedReply(Response):
 
                 async def stop_when_gone() -> None:
                     await client_gone(receive)
-                    await self._cancel()
                     tasks.cancel_scope.cancel()
 
                 tasks.start_soon(stop_when_gone)
                 await self._send_all(send)
                 tasks.cancel_scope.cancel()
         finally:
-            self.release()
+            if not self._released:
+                with anyio.CancelScope(shield=True):
+                    await self._cancel()
+                    await self._release()
 
     async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -147,7 +150,7 @@ class StreamedReply(Response):
             _log.warning("a client took nothing of its result for %g s, its query is cancelled", self._idle_s)
             return  # without an end: the connection is cut
         # The session is free before the client knows that the result is complete: its next request may follow.
-        self.release()
+        await self._release()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _blocks(self) -> AsyncIterator[bytes]:
@@ -174,16 +177,17 @@ class StreamedReply(Response):
             + f"{len(message)} {self._tag}\r\n__exception__\r\n".encode()
         )
 
-    def release(self) -> None:
-        """Cancel what is left of the query, give back its session and its seat; a second call does nothing."""
-        if self._released:
-            return
+    async def _release(self) -> None:
+        """End what is left of the query, give back its session and its seat."""
         self._released = True
+        await anyio.to_thread.run_sync(self._end_query)
+        self._leave()
+
+    def _end_query(self) -> None:
         close = getattr(self._flow.others, "close", None)
         if close is not None:
             close()
         self._flow.give_back()
-        self._leave()
 
 
 _END = bytes(bytearray(b"end"))
