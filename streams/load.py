@@ -66,11 +66,17 @@ class Ledger:
         return f"{self.run}-{number:07d}"
 
     def report(self, plan: LoadPlan) -> dict[str, object]:
-        """Counts, rate and latencies in milliseconds of the events after the warm-up."""
+        """Counts, rate and latencies in milliseconds of the events after the warm-up.
+
+        The rate is of verdicts, from the one that ends the warm-up to the last: many events are under way when the
+        warm-up ends, and from the first of these sent it would count work that is not in the figure.
+        """
         measured = slice(plan.warm_up, None)
         intended, produced = self.intended_s[measured], self.produced_s[measured]
-        done = ~np.isnan(produced)
-        seconds = np.nanmax(produced) - np.nanmin(self.sent_s[measured]) if done.any() else float("nan")
+        finished = np.sort(self.produced_s[~np.isnan(self.produced_s)])
+        counted = len(finished) - plan.warm_up
+        began = finished[plan.warm_up - 1] if plan.warm_up and counted > 0 else np.nanmin(self.sent_s)
+        seconds = finished[-1] - began if counted > 0 else float("nan")
         return {
             "run": self.run,
             "asked_per_s": plan.rate,
@@ -81,7 +87,7 @@ class Ledger:
             "repeats": self.repeats,
             "missing": int(np.isnan(self.seen_s).sum()) - len(self.dead),
             "seconds": round(float(seconds), 3),
-            "per_s": round(float(done.sum() / seconds), 1),
+            "per_s": round(counted / float(seconds), 1),
             "feature_latency_ms": _quantiles(produced - intended),
             "verdict_latency_ms": _quantiles(self.seen_s[measured] - intended),
             "sender_late_ms": _quantiles(self.sent_s[measured] - intended),
