@@ -37,7 +37,7 @@ class UserLog:
     def through(self, day: int) -> tuple[Columns, npt.NDArray[np.bool_]]:
         """The per-user table after `day` days: its columns, and who was exposed; others' rows are 0."""
         active = self.daily["active_days"][:day] > 0
-        exposed = active.any(axis=0)
+        exposed = np.asarray(active.any(axis=0))
         first = np.where(exposed, active.argmax(axis=0), day)
         followed = exposed & (first <= day - 1 - 7)
         days_D_N = np.arange(day)[:, None]

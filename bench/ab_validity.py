@@ -37,7 +37,7 @@ _FIRST_DAY = date(2026, 11, 2)
 
 
 def measure(
-    *, users: int = 20_000, shuffles: int = 2_000, looked_at: int = 2_000, leaks: int = 400, known_effect: float = 0.03
+    *, users: int = 20_000, shuffles: int = 2_000, looked_at: int = 2_000, leaks: int = 200, known_effect: float = 0.03
 ) -> dict[str, Any]:
     """False positives, coverage, daily looks, sample ratios, and what CUPED is worth; seconds to minutes."""
     log = make_log(users=users, days=LOOKS, seed=SEED)
