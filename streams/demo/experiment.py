@@ -6,6 +6,7 @@ The ranker is `features.rank`, the arms are those of `ab_tests.assignment`. Sinc
 effect is known: the same viewers also live both arms, and the report's figure can be held against it.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -65,6 +66,8 @@ class Outcome:
     """What was sent, what the analysis says, what is true, and where the report lies.
 
     true_change: relative change of the report rate from all in control to all in treatment.
+    declared: the experiment as `precedent ab analyse --experiments FILE` reads it; the Markdown report lies beside
+    `page`.
     """
 
     experiment: Experiment
@@ -72,11 +75,20 @@ class Outcome:
     analysis: "Analysis"
     true_change: float
     page: Path
+    declared: Path
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """The verdicts in words."""
         return tuple(verdict.sentence for verdict in self.analysis.verdicts)
+
+    def lines(self) -> Iterator[str]:
+        """What to print of it."""
+        population, sent = self.analysis.population, self.sent
+        yield f"{self.experiment.experiment_id}, {population.since} to {population.through}, {population.users:,} users"
+        yield ", ".join(f"{count:,} on {topic}" for topic, count in sent.items())
+        yield from self.sentences
+        yield f"in truth, everyone in the one arm and in the other: report rate {self.true_change:+.1%}"
 
 
 def run_experiment(
@@ -99,7 +111,27 @@ def run_experiment(
         true_change = _true_change(population, arms)
     with step("analyse the experiment and write its report"):
         analysis, page = _report(address, arms.experiment, folder)
-    return Outcome(arms.experiment, sent, analysis, true_change, page)
+    declared = folder / "experiments.toml"
+    declared.write_text(as_toml(arms.experiment), encoding="utf-8")
+    return Outcome(arms.experiment, sent, analysis, true_change, page, declared)
+
+
+def as_toml(experiment: Experiment) -> str:
+    """The experiment as it would be declared by hand."""
+    record = experiment.model_dump(mode="json", exclude_none=True)
+    tables = {name: record.pop(name) for name in ("variants", "guardrails")}
+    lines = ["[[experiments]]", *(f"{name} = {_toml(value)}" for name, value in record.items())]
+    for name, entries in tables.items():
+        for entry in entries:
+            lines += ["", f"[[experiments.{name}]]", *(f"{key} = {_toml(value)}" for key, value in entry.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    """A value of a contract in TOML; a string, a number or a list of them is written as in JSON."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(one)}' for key, one in value.items())} }}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _send_all(broker: str, population: Population, arms: Arms, advance: Callable[[int], None]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ab_tests.experiments import read_experiments
 from contracts.topics import EXPERIMENTS_EXPOSURES, USERS_REPORTS, USERS_SESSIONS, VIDEOS_IMPRESSIONS
 from simulation.platform.days import live
 from simulation.platform.log.totals import UserTotals, sum_up
@@ -108,4 +109,12 @@ def test_everything_was_sent_and_the_report_is_written(found: tuple[Outcome, Row
     assert "toxicity-aware-ranking" in outcome.page.read_text(encoding="utf-8")
     assert outcome.page.with_suffix(".md").exists()
     assert outcome.true_change < 0
-    assert outcome.sentences
+    [sentence] = outcome.sentences
+    lines = list(outcome.lines())
+    assert sentence in lines
+    assert f"{outcome.sent[VIDEOS_IMPRESSIONS.name]:,} on videos.impressions" in lines[1]
+
+
+def test_the_experiment_is_declared_as_analysts_would(found: tuple[Outcome, Rows]) -> None:
+    outcome, _ = found
+    assert read_experiments(outcome.declared).experiments == (outcome.experiment,)
