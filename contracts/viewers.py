@@ -70,9 +70,9 @@ class ExperimentExposure(Event):
     def once_a_day(
         cls, *, user_id: str, experiment_id: str, variant: str, exposed_at: datetime, surface: Surface
     ) -> Self:
-        """The exposure whose id says experiment, user and day (UTC), so that a day's repeats are one event."""
+        """The exposure whose id says experiment, arm, user and day (UTC), so that a day's repeats are one event."""
         return cls(
-            event_id=exposure_id(experiment_id, user_id, exposed_at.astimezone(UTC).date()),
+            event_id=exposure_id(experiment_id, variant, user_id, exposed_at.astimezone(UTC).date()),
             user_id=user_id,
             experiment_id=experiment_id,
             variant=variant,
@@ -81,7 +81,10 @@ class ExperimentExposure(Event):
         )
 
 
-def exposure_id(experiment_id: str, user_id: str, day: date) -> str:
-    """The event id of a user's exposure on a day: no part of an id may hold a slash, so no two share one."""
-    digest = hashlib.blake2b(f"{experiment_id}/{user_id}/{day.isoformat()}".encode(), digest_size=16)
+def exposure_id(experiment_id: str, variant: str, user_id: str, day: date) -> str:
+    """The event id of a user's exposure to an arm on a day: no part of it may hold a slash, so no two share one.
+
+    The arm is part of it: a user who met two arms on one day must not look like one who met one.
+    """
+    digest = hashlib.blake2b(f"{experiment_id}/{variant}/{user_id}/{day.isoformat()}".encode(), digest_size=16)
     return f"exposure-{digest.hexdigest()}"

@@ -155,9 +155,10 @@ def exposure(user_id: str = "u", experiment_id: str = "e", at: datetime = NOON, 
 def test_exposures_of_one_user_experiment_and_day_are_one_event() -> None:
     assert exposure().event_id == exposure(at=NOON + timedelta(hours=11), surface=Surface.FOLLOWING).event_id
     others = [exposure("v"), exposure("u", "f"), exposure(at=NOON + timedelta(hours=12)), exposure("u:e", "e")]
-    assert len({exposure().event_id, *(one.event_id for one in others)}) == 5
+    others.append(exposure(variant="b"))
+    assert len({exposure().event_id, *(one.event_id for one in others)}) == 6
     # Golden: a replay of an old day must find its events again.
-    assert exposure().event_id == "exposure-18fa029d5cf5e660e98b12acac7faca3"
+    assert exposure().event_id == "exposure-f61619e528c747229b2acc0145033665"
 
 
 def test_an_exposure_is_sent_once_while_it_is_remembered() -> None:

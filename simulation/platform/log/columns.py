@@ -117,17 +117,16 @@ def _exposures(day: Day, users: pa.Array, surface_S: pa.Array, midnight: datetim
     under_arm = np.flatnonzero(day.arm_S >= 0)
     _, first = np.unique(day.viewer_S[under_arm], return_index=True)
     rows = under_arm[first]
-    variants = pa.array([variant.name for variant in experiment.variants])
+    variants = pa.array([variant.name for variant in experiment.variants]).take(pa.array(day.arm_S[rows]))
     user_ids = users.take(pa.array(day.viewer_S[rows]))
-    on = midnight.date()
+    who = zip(variants.to_pylist(), user_ids.to_pylist(), strict=True)
+    ids = [exposure_id(experiment.experiment_id, variant, user, midnight.date()) for variant, user in who]
     return pa.table(
         {
-            "event_id": pa.array(
-                [exposure_id(experiment.experiment_id, user, on) for user in user_ids.to_pylist()], pa.string()
-            ),
+            "event_id": pa.array(ids, pa.string()),
             "user_id": user_ids,
             "experiment_id": pa.array([experiment.experiment_id] * len(rows), pa.string()),
-            "variant": variants.take(pa.array(day.arm_S[rows])),
+            "variant": variants,
             "exposed_at": _times(midnight, day.started_ms_S[rows]),
             "surface": surface_S.take(pa.array(rows)),
         }
