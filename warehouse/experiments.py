@@ -166,16 +166,19 @@ def _statement(surface: Surface | None) -> str:
         )
         WITH
             exposed AS (
+                -- the moment and, in its last 5 bits, the variant's position: the earliest exposure in one number
+                WITH indexOf({{variants:Array(String)}}, variant) AS position
                 SELECT
                     user_id,
-                    argMin(variant, (exposed_at, variant)) AS first_variant,
-                    uniqExact(variant) AS n_variants,
-                    toDate(min(exposed_at)) AS exposed_on
+                    min(toUnixTimestamp64Micro(exposed_at) * 32 + position) AS first_exposure,
+                    first_exposure % 32 AS first_position,
+                    toDate(fromUnixTimestamp64Micro(intDiv(first_exposure, 32), 'UTC')) AS exposed_on,
+                    bitCount(groupBitOr(bitShiftLeft(toUInt32(1), position))) AS n_variants
                 FROM exposures
                 WHERE experiment_id = {{experiment_id:String}}
                     AND toDate(exposed_at) BETWEEN {{starts_on:Date}} AND {{through:Date}}
                 GROUP BY user_id
-                HAVING first_variant IN {{variants:Array(String)}}
+                HAVING first_position > 0
             ),
             days AS (
                 SELECT
@@ -188,8 +191,8 @@ def _statement(surface: Surface | None) -> str:
         SELECT
             {{experiment_id:String}}, {{surface:String}}, {{through:Date}},
             exposed.user_id,
-            any(first_variant),
-            least(any(n_variants), 255),
+            {{variants:Array(String)}}[any(first_position)],
+            any(n_variants),
             any(exposed_on) AS first_day,
             multiIf(
                 before_active = 0, 'new',
