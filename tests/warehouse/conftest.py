@@ -1,5 +1,6 @@
 """One embedded warehouse for the whole room, and a database of its own for each test that writes."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.warehouse.owners import Owner, running_owner
-from warehouse.address import Client, WarehouseAddress, connect
+from warehouse.address import Client, WarehouseAddress, connect, parse_address
 from warehouse.migrate import migrate
 
 
@@ -16,6 +17,13 @@ def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owner]:
     folder = tmp_path_factory.mktemp("warehouse")
     with running_owner(folder / "data", folder / "log") as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def server(owner: Owner) -> WarehouseAddress:
+    """The ClickHouse server of PRECEDENT_TEST_WAREHOUSE when there is one, else the embedded warehouse."""
+    given = os.environ.get("PRECEDENT_TEST_WAREHOUSE")
+    return parse_address(given, place="PRECEDENT_TEST_WAREHOUSE") if given else owner.address
 
 
 @pytest.fixture(scope="session")

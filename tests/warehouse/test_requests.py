@@ -169,6 +169,20 @@ def test_a_query_ends_when_its_client_goes_away(owner: Owner, client: Client) ->
     wait_until(lambda: client.command(running) == 0)
 
 
+def test_a_query_that_computes_between_rows_ends_when_its_client_goes_away(owner: Owner, client: Client) -> None:
+    token = basic(owner.address.user, owner.address.password)["Authorization"]
+    sql = "SELECT+number+FROM+numbers(2000000000000)+WHERE+number<200000+OR+sipHash64(number)=1"
+    running = "SELECT count() FROM system.processes WHERE query LIKE '%numbers(2000000000000)%' "
+    running += "AND query NOT LIKE '%processes%'"
+    for form in ("CSV", "JSON"):
+        with socket.create_connection((owner.address.host, owner.address.port)) as raw:
+            head = f"GET /?default_format={form}&query={sql} HTTP/1.1\r\nHost: x\r\n"
+            raw.sendall(f"{head}Authorization: {token}\r\n\r\n".encode())
+            assert raw.recv(1 << 16)
+            assert client.command(running) == 1
+        wait_until(lambda: client.command(running) == 0)
+
+
 def test_several_threads_query_and_insert_at_once(owner: Owner, client: Client, counted: str) -> None:
     failures: list[Exception] = []
 

@@ -65,8 +65,9 @@ def test_the_settings_of_an_insert_are_parted_from_it_for_they_follow_where_its_
 
 
 def test_an_insert_of_a_query_has_no_data() -> None:
-    statement = read_statement(b"INSERT INTO t SELECT 1 AS values FROM x")
-    assert (statement.data_start, statement.answers, statement.reads) == (None, False, False)
+    for sql in (b"INSERT INTO t SELECT 1 AS values FROM x", b"WITH 1 AS x INSERT INTO t SELECT x"):
+        statement = read_statement(sql)
+        assert (statement.data_start, statement.answers, statement.reads, statement.streams) == (None, *[False] * 3)
 
 
 @given(st.binary())

@@ -127,6 +127,7 @@ class StreamedReply(Response):
 
                 async def stop_when_gone() -> None:
                     await client_gone(receive)
+                    await self._cancel()  # a query that computes between two blocks would be waited for
                     tasks.cancel_scope.cancel()
 
                 tasks.start_soon(stop_when_gone)

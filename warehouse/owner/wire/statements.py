@@ -130,6 +130,8 @@ def _read_query(keyword: str, raw: bytes, marks: Iterator[_Mark]) -> Statement:
     start = asked = None  # where the last FORMAT stands, and the mark of its name
     before = ""
     for mark in marks:
+        if keyword == "WITH" and not mark.depth and (before, mark.word) == ("INSERT", "INTO"):
+            keyword = "INSERT SELECT"
         if mark.ends:
             end = min(end, mark.start)
         elif (before, mark.word) == ("INTO", "OUTFILE") or (keyword, mark.word) == ("INSERT SELECT", "INFILE"):
