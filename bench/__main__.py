@@ -22,7 +22,6 @@ BENCHES = {
     "platform": "toxicity-aware ranking on the simulated platform: truth, estimates, bias, coverage, a grid",
     "ingest": "impressions from the broker into deduplicated sums, and again in other batches",
     "warehouse": "inserts, small queries and a large result through the owner, beside chDB in this process",
-    "warehouse": "inserts, small queries and a large result through the owner, beside chDB in this process",
     "quality": "accuracy and calibration on simulated uploads of an unseen seed, and ablations",
 }
 OUT = Path(".state/bench")
