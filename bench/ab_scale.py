@@ -117,7 +117,9 @@ def _warehouse() -> Iterator[WarehouseAddress]:
 
 
 def _generate(client: Client, impressions: int) -> None:
-    """Each user has one session before the experiment and one within it, five impressions and a chance to report."""
+    """Each user has a session before the experiment and one within it, of five impressions and a chance to report, and
+    is exposed on one of its first four days.
+    """
     given = {"users": impressions // IMPRESSIONS_PER_USER, "first": STARTS_ON - timedelta(days=PRE_DAYS)}
     for start in range(0, impressions, _INSERTED_ROWS):
         rows = min(_INSERTED_ROWS, impressions - start)
@@ -125,9 +127,9 @@ def _generate(client: Client, impressions: int) -> None:
         client.command(_IMPRESSIONS, {**given, "start": start, "rows": rows // 10})
     sessions = impressions // IMPRESSIONS_PER_SESSION
     for start in range(0, sessions, _INSERTED_ROWS):
-        rows = {"start": start, "rows": min(_INSERTED_ROWS, sessions - start)}
+        part = {**given, "start": start, "rows": min(_INSERTED_ROWS, sessions - start)}
         for statement in (_SESSIONS, _REPORTS, _EXPOSURES):
-            client.command(statement, {**given, **rows})
+            client.command(statement, part)
 
 
 def _given() -> dict[str, Any]:
@@ -218,7 +220,8 @@ _EXPOSURES = f"""
     INSERT INTO exposures (event_id, user_id, experiment_id, variant, exposed_at, surface)
     WITH number AS session, {_OF_SESSION}
     SELECT
-        'e' || session_id, user_id, 'scale', if(sipHash64(user, 8) % 2 = 0, 'control', 'treatment'), began_at, surface
+        'e' || session_id, user_id, 'scale', if(sipHash64(user, 8) % 2 = 0, 'control', 'treatment'),
+        toDateTime64({{first:Date}}, 6, 'UTC') + toIntervalDay(14 + sipHash64(user, 9) % 4), surface
     FROM numbers_mt({{start:UInt64}}, {{rows:UInt64}}) WHERE within = 1
 """
 _DISK = "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase()"
