@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 from warehouse.owner.errors import ClickHouseError, Code, refuse
 from warehouse.owner.wire.replies import Answer, Counts
 
-# The engine would hold each insert back for 200 ms to join it with others: ours come in batches. And it would take
-# an expression for a query, as no server does, so that a broken statement gets a strange error.
-_OURS = {"async_insert": "0", "implicit_select": "0"}
+# The engine takes an expression for a query, as no server does, so that a broken statement gets a strange error.
+_OURS = {"implicit_select": "0"}
 _PIPE_BYTES = 1 << 20
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
