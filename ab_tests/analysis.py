@@ -35,7 +35,7 @@ from contracts.viewers import Surface
 
 SHARED = (
     "Arms share videos, reports and precedents: what one arm's users report changes what the other's are shown, so "
-    "the effect measured here is not that of launching to all, and is usually smaller."
+    "the effect measured here is not that of launching to all: it may be smaller or larger."
 )
 BY_SURFACE = (
     "Users are the same on every surface, so the surfaces' estimates depend on each other and are not tested against "
@@ -264,7 +264,9 @@ def _caveats(
     found = [SHARED]
     if not asked.cuped:
         found.append("CUPED is off: the experiment has no pre-period (pre_period_days == 0), intervals are wider.")
-    elif without := [METRICS[one.metric].title.lower() for one in estimates if not one.cuped]:
+    elif without := [
+        METRICS[one.metric].title.lower() for one in estimates if not one.cuped and METRICS[one.metric].covariate
+    ]:
         names = ", ".join(dict.fromkeys(without))
         found.append(f"CUPED is off for {names}: nothing was recorded in the pre-period, intervals are wider.")
     if days < asked.planned_days:

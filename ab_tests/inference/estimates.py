@@ -71,6 +71,8 @@ def estimate(
 
 def covariate_varies(metric: Metric, control: "Aggregates", treatment: "Aggregates") -> bool:
     """Whether CUPED has anything to adjust by in both arms."""
+    if metric.covariate is None:
+        return False
     over = metric.covariate_denominator
     return all(arm.var(metric.covariate) > 0 and (over is None or arm.mean(over) > 0) for arm in (control, treatment))
 
