@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from contracts.verdicts import Verdict
     from contracts.videos import VideoUploaded
     from policy.casebook import Evidence
+    from policy.releases import Seat
     from serving.releases import ReleaseFolder
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -82,17 +83,26 @@ def train(cases_path: Path, out: Path, parent: Path | None, roots: tuple[Path, .
 @click.option(
     "--releases", type=FOLDER, envvar="PRECEDENT_RELEASES", default=Path(".state/releases"), show_default=True
 )
-def promote(release: Path, releases: Path) -> None:
-    """Make RELEASE live: verify its digests, admit it, move the pointer that workers follow.
+@click.option(
+    "--as",
+    "seat",
+    type=click.Choice(["live", "canary", "shadow"]),
+    default="live",
+    show_default=True,
+    help="Canary or shadow: judges beside the live release, whose decisions stay in force.",
+)
+def promote(release: Path, releases: Path, seat: "Seat") -> None:
+    """Make RELEASE live, or a candidate: verify its digests, admit it, move the pointer that workers follow.
 
     \b
     Example:
       precedent policy promote release-1
+      precedent policy promote release-2 --as canary
     """
     from policy.releases import promote as move_pointer
     from serving.releases import ReleasesRoot
 
-    pointer = move_pointer(ReleasesRoot(releases), release, now=datetime.now(UTC))
+    pointer = move_pointer(ReleasesRoot(releases), release, now=datetime.now(UTC), seat=seat)
     click.echo(pointer.model_dump_json())
 
 

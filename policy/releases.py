@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from contracts.errors import BadInputError
 from contracts.releases import Pin, PublishedCasebook, Release, ReleasePointer
@@ -27,6 +28,9 @@ from serving.releases import (
     digest_of,
     open_release,
 )
+
+Seat = Literal["live", "canary", "shadow"]
+"""What a release does: its decisions are in force, or stand beside those of the live one in each verdict."""
 
 
 @contextmanager
@@ -100,12 +104,22 @@ def admit(root: ReleasesRoot, folder: ReleaseFolder) -> ReleaseFolder:
     return ReleaseFolder(home, folder.release)
 
 
-def promote(root: ReleasesRoot, path: Path, *, now: datetime) -> ReleasePointer:
-    """Make the release at `path` live: verify, admit, move the pointer; the pin before it is remembered."""
+def promote(root: ReleasesRoot, path: Path, *, now: datetime, seat: Seat = "live") -> ReleasePointer:
+    """Give the release at `path` a seat: verify, admit, move the pointer.
+
+    A new live release remembers the pin before it and ends the seats of candidates, which were compared with that
+    one. A canary or a shadow leaves the live release where it is; raises `BadInputError` where nothing is live.
+    """
     folder = open_release(path)
     check_models(folder)
+    before = root.read_pointer() if root.pointer_path.exists() else None
+    if seat != "live" and before is None:
+        raise BadInputError(f"{root.path}: nothing is live, a {seat} needs a live release beside it")
     folder = admit(root, folder)
-    previous: Pin | None = root.read_pointer().live if root.pointer_path.exists() else None
-    pointer = ReleasePointer(live=folder.pin, updated_at=now, previous=previous if previous != folder.pin else None)
+    if seat == "live" or before is None:
+        previous = before.live if before is not None and before.live != folder.pin else None
+        pointer = ReleasePointer(live=folder.pin, updated_at=now, previous=previous)
+    else:
+        pointer = before.model_copy(update={seat: folder.pin, "updated_at": now})
     write_pointer(root, pointer)
     return pointer

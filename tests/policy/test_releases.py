@@ -58,6 +58,23 @@ def test_the_same_release_may_be_promoted_twice(tmp_path: Path) -> None:
     assert promote(root, release, now=NOW).live == first.live
 
 
+def test_a_candidate_is_seated_beside_the_live_release_until_another_is_live(tmp_path: Path) -> None:
+    root = ReleasesRoot(tmp_path / "root")
+    first = promote(root, make_release(tmp_path / "a", version=1), now=NOW)
+    seated = promote(root, make_release(tmp_path / "b", version=2, seed=1), now=NOW, seat="canary")
+    assert (seated.live, seated.canary) == (first.live, Pin(release_version=2, casebook_version=2))
+    assert root.read_pointer() == seated
+    live = promote(root, tmp_path / "b", now=NOW)
+    assert (live.live, live.canary, live.previous) == (seated.canary, None, first.live)
+
+
+def test_a_candidate_needs_a_live_release_to_stand_beside(tmp_path: Path) -> None:
+    root = ReleasesRoot(tmp_path / "root")
+    with pytest.raises(BadInputError, match="nothing is live, a shadow needs a live release"):
+        promote(root, make_release(tmp_path / "a"), now=NOW, seat="shadow")
+    assert not root.pointer_path.exists()
+
+
 def test_another_release_under_a_taken_version_is_refused(tmp_path: Path) -> None:
     root = ReleasesRoot(tmp_path / "root")
     promote(root, make_release(tmp_path / "a"), now=NOW)
