@@ -19,16 +19,19 @@ _CHECK_EVERY = 1_000
 
 
 class PacedProducer:
-    """Sends records of several topics, each no further ahead of its group's commits than `HELD_BYTES`.
+    """Sends records of several topics, each no further ahead of its group's commits than about `held_bytes`.
 
     `readers` names the group that reads each topic. Raises `DependencyError` when a group makes no progress for
     `patience_s`, or a record is refused.
     """
 
-    def __init__(self, broker: str, readers: Mapping[str, str], *, patience_s: float = 60.0) -> None:
+    def __init__(
+        self, broker: str, readers: Mapping[str, str], *, held_bytes: int = HELD_BYTES, patience_s: float = 60.0
+    ) -> None:
         self._producer = Producer(
             {"bootstrap.servers": broker, "linger.ms": 5, "queue.buffering.max.messages": 200_000, "log_level": 3}
         )
+        self._held_bytes = held_bytes
         self._patience_s = patience_s
         self._lanes = {topic: _Lane(broker, topic, group) for topic, group in readers.items()}
         self._refused = ""
@@ -39,7 +42,7 @@ class PacedProducer:
         for topic, key, value in records:
             lane = self._lanes[topic]
             if lane.sent % _CHECK_EVERY == 0:
-                self._wait(lane, HELD_BYTES)
+                self._wait(lane, self._held_bytes)
             while True:
                 try:
                     self._producer.produce(topic, value, key, on_delivery=self._report)
