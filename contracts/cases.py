@@ -7,6 +7,7 @@ from pydantic import Field
 
 from contracts.records import Count, Event, Id, Probability, Record, Time, Version
 from contracts.taxonomy import Category
+from contracts.verdicts import Decision, Probabilities
 from contracts.videos import VideoUploaded
 
 
@@ -20,8 +21,30 @@ class CaseReason(StrEnum):
     AUDIT = "audit"
 
 
+class CaseEvidence(Record):
+    """What was known of a video when its case was opened: what the release said, and what viewers had reported.
+
+    `reporters` are counted once each, `coordinated` are those of them who report together elsewhere too, and
+    `weighted_reports` is what all of them weigh; `over_line` is the probability that the report rate is over the line.
+    """
+
+    probabilities: Probabilities
+    classifier: Probabilities
+    category: Category
+    decision: Decision
+    impressions: Count = 0
+    reporters: Count = 0
+    coordinated: Count = 0
+    weighted_reports: Annotated[float, Field(ge=0.0)] = 0.0
+    report_rate: Probability | None = None
+    over_line: Probability | None = None
+
+
 class CaseOpened(Event):
-    """A question put to a reviewer, with the probability with which this case was selected, in (0, 1]."""
+    """A question put to a reviewer, with the probability with which this case was selected, in (0, 1].
+
+    `evidence` is frozen when the case opens: later verdicts and reports do not change it. None in older records.
+    """
 
     case_id: Id
     video_id: Id
@@ -31,6 +54,7 @@ class CaseOpened(Event):
     toxicity: Probability
     release_version: Version
     casebook_version: Version
+    evidence: CaseEvidence | None = None
 
 
 class CaseAppealed(Event):
