@@ -137,7 +137,7 @@ class StreamedReply(Response):
             if not self._released:
                 with anyio.CancelScope(shield=True):
                     await self._cancel()
-                    await self._release()
+                await self._release()
 
     async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -179,10 +179,16 @@ class StreamedReply(Response):
         )
 
     async def _release(self) -> None:
-        """End what is left of the query, give back its session and its seat."""
+        """End what is left of the query, give back its session and its seat; begun, it is not cut off.
+
+        A killed query may end its reply by itself just when the reply is cancelled because its client has gone.
+        """
         self._released = True
-        await anyio.to_thread.run_sync(self._end_query)
-        self._leave()
+        with anyio.CancelScope(shield=True):
+            try:
+                await anyio.to_thread.run_sync(self._end_query)
+            finally:
+                self._leave()
 
     def _end_query(self) -> None:
         close = getattr(self._flow.others, "close", None)
