@@ -20,6 +20,7 @@ BENCHES = {
     "ab_validity": "A/B estimates on thousands of re-randomisations: false positives, coverage, daily looks, leaks",
     "ab_scale": "an experiment's user table and sums from 1, 10 and 50 million impressions, beside a query by hand",
     "platform": "toxicity-aware ranking on the simulated platform: truth, estimates, bias, coverage, a grid",
+    "brigade": "users who report together against harmless videos: cases that they open, honest cases that are kept",
     "ingest": "impressions from the broker into deduplicated sums, and again in other batches",
     "warehouse": "inserts, small queries and a large result through the owner, beside chDB in this process",
     "quality": "accuracy and calibration on simulated uploads of an unseen seed, and ablations",
