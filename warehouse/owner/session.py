@@ -61,7 +61,7 @@ class Session:
     _has_own_settings: bool = False
 
     def use(self, database: str | None, settings: Mapping[str, str]) -> None:
-        """Make this session as the request asks; settings of an earlier request are taken back."""
+        """Set what the request asks for; settings of an earlier request are taken back."""
         settings = {"max_memory_usage": str(self.query_bytes), **_OURS, **settings}
         for name in settings:
             if not _SETTING.fullmatch(name):
