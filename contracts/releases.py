@@ -1,13 +1,15 @@
 """Policy releases: an immutable folder's `release.json`, and the pointer that names which one is live."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from contracts.records import Count, Probability, Record, Time, Version
+from contracts.records import Count, Id, Probability, Record, Time, Version
 from contracts.taxonomy import TAXONOMY_VERSION, VIOLATIVE, Category
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Seat = Literal["live", "canary", "shadow"]
+"""What a release does: its decisions are in force, or stand beside those of the live one in each verdict."""
 MAX_FRAME_BYTES = 8 << 20
 """A video's frames as a student reads them: a batch of some hundred must fit a worker's memory."""
 
@@ -118,3 +120,38 @@ class ReleasePointer(Record):
     def candidate(self) -> Pin | None:
         """The pin that is tried beside the live one: the canary, or else the shadow."""
         return next((pin for pin in (self.canary, self.shadow) if pin is not None and pin != self.live), None)
+
+
+class PointerMove(Record):
+    """One move of the pointer, a line of a releases root's history: which pin took a seat, and what was live before."""
+
+    moved_at: Time
+    move: Literal["promote", "rollback"]
+    seat: Seat
+    pin: Pin
+    live_before: Pin | None
+
+
+class GateResult(Record):
+    """Whether a candidate may follow its parent, with every reason why not and the figures that were compared.
+
+    `candidate` and `parent` are the digests of their manifests; versions are None where a manifest cannot be read.
+    `overturned` names the earlier rulings that the parent upholds and the candidate would not.
+    """
+
+    passed: bool
+    refusals: tuple[str, ...]
+    judged_at: Time
+    candidate_version: Version | None
+    candidate: Digest | None
+    parent_version: Version
+    parent: Digest
+    figures: dict[str, float]
+    overturned: tuple[Id, ...] = ()
+
+    @model_validator(mode="after")
+    def _refusals_refuse(self) -> Self:
+        if self.passed == bool(self.refusals):
+            msg = f"passed == {self.passed} with {len(self.refusals)} refusals, must be true without any"
+            raise ValueError(msg)
+        return self

@@ -15,14 +15,17 @@ import click
 from contracts.errors import BadInputError
 
 if TYPE_CHECKING:
+    from contracts.releases import Seat
     from contracts.verdicts import Verdict
     from contracts.videos import VideoUploaded
     from policy.casebook import Evidence
-    from policy.releases import Seat
     from serving.releases import ReleaseFolder
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
+RELEASES = click.option(
+    "--releases", type=FOLDER, envvar="PRECEDENT_RELEASES", default=Path(".state/releases"), show_default=True
+)
 
 
 @click.group()
@@ -80,9 +83,7 @@ def train(cases_path: Path, out: Path, parent: Path | None, roots: tuple[Path, .
 
 @policy.command()
 @click.argument("release", type=FOLDER)
-@click.option(
-    "--releases", type=FOLDER, envvar="PRECEDENT_RELEASES", default=Path(".state/releases"), show_default=True
-)
+@RELEASES
 @click.option(
     "--as",
     "seat",
@@ -104,6 +105,45 @@ def promote(release: Path, releases: Path, seat: "Seat") -> None:
 
     pointer = move_pointer(ReleasesRoot(releases), release, now=datetime.now(UTC), seat=seat)
     click.echo(pointer.model_dump_json())
+
+
+@policy.command()
+@RELEASES
+def rollback(releases: Path) -> None:
+    """Make the release before the live one live again, at once; workers follow without a restart.
+
+    \b
+    Example:
+      precedent policy rollback
+    """
+    from policy.releases import rollback as move_back
+    from serving.releases import ReleasesRoot
+
+    root = ReleasesRoot(releases)
+    left = root.read_pointer().live
+    pointer = move_back(root, now=datetime.now(UTC))
+    live, earlier = pointer.live, pointer.previous
+    click.echo(
+        f"rolled back from release {left.release_version} (casebook {left.casebook_version}) to release "
+        f"{live.release_version} (casebook {live.casebook_version}); before it: "
+        f"{'nothing' if earlier is None else f'release {earlier.release_version}'}"
+    )
+
+
+@policy.command()
+@RELEASES
+def history(releases: Path) -> None:
+    """List the releases, what the gate said of them, and every move of the pointer, oldest first.
+
+    \b
+    Example:
+      precedent policy history
+    """
+    from policy.releases import history_lines
+    from serving.releases import ReleasesRoot
+
+    for line in history_lines(ReleasesRoot(releases)):
+        click.echo(line)
 
 
 @click.command()

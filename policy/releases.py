@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
-from contracts.errors import BadInputError
-from contracts.releases import Pin, PublishedCasebook, Release, ReleasePointer
+from pydantic import ValidationError
+
+from contracts.errors import BadInputError, first_reason
+from contracts.releases import GateResult, Pin, PointerMove, PublishedCasebook, Release, ReleasePointer, Seat
 from policy.casebook import Evidence, write_precedents
 from serving.casebook import Casebook, write_casebook
 from serving.releases import (
@@ -28,9 +29,6 @@ from serving.releases import (
     digest_of,
     open_release,
 )
-
-Seat = Literal["live", "canary", "shadow"]
-"""What a release does: its decisions are in force, or stand beside those of the live one in each verdict."""
 
 
 @contextmanager
@@ -117,9 +115,103 @@ def promote(root: ReleasesRoot, path: Path, *, now: datetime, seat: Seat = "live
         raise BadInputError(f"{root.path}: nothing is live, a {seat} needs a live release beside it")
     folder = admit(root, folder)
     if seat == "live" or before is None:
-        previous = before.live if before is not None and before.live != folder.pin else None
+        previous = None if before is None else before.live if before.live != folder.pin else before.previous
         pointer = ReleasePointer(live=folder.pin, updated_at=now, previous=previous)
     else:
         pointer = before.model_copy(update={seat: folder.pin, "updated_at": now})
     write_pointer(root, pointer)
+    live_before = None if before is None else before.live
+    _remember(root, PointerMove(moved_at=now, move="promote", seat=seat, pin=folder.pin, live_before=live_before))
     return pointer
+
+
+def rollback(root: ReleasesRoot, *, now: datetime) -> ReleasePointer:
+    """Make the pin before the live one live again, verified first; ends the seats of candidates.
+
+    Rolled back once more, the pin before that one is live: what was rolled back from does not come back by itself.
+    Raises `BadInputError` where nothing was live before, or what was is gone or damaged.
+    """
+    before = root.read_pointer()
+    if before.previous is None:
+        raise BadInputError(
+            f"{root.pointer_path}: previous == None, nothing was live before release {before.live.release_version}"
+        )
+    root.open_pin(before.previous)
+    earlier = _live_before(before.previous, read_history(root))
+    pointer = ReleasePointer(live=before.previous, updated_at=now, previous=earlier)
+    write_pointer(root, pointer)
+    _remember(root, PointerMove(moved_at=now, move="rollback", seat="live", pin=pointer.live, live_before=before.live))
+    return pointer
+
+
+def read_history(root: ReleasesRoot) -> list[PointerMove]:
+    """Every move of the pointer, oldest first; none where nothing was promoted. Raises `BadInputError` by line."""
+    if not root.history_path.exists():
+        return []
+    moves = []
+    for number, line in enumerate(root.history_path.read_bytes().splitlines(), start=1):
+        try:
+            moves.append(PointerMove.model_validate_json(line))
+        except ValidationError as error:
+            raise BadInputError(f"{root.history_path}:{number}: {first_reason(error)}") from error
+    return moves
+
+
+def history_lines(root: ReleasesRoot) -> list[str]:
+    """The releases of a root with their lineage and what the gate said, then the pointer's moves, oldest first."""
+    lines = []
+    homes = (home for home in root.path.glob("releases/*") if home.name.isdigit())
+    for home in sorted(homes, key=lambda home: int(home.name)):
+        release = open_release(home, verify=False).release
+        gate = read_gate_result(root, release.version)
+        said = "not gated" if gate is None else "passed the gate" if gate.passed else f"refused: {gate.refusals[0]}"
+        parent = "the first" if release.parent is None else f"after {release.parent}"
+        lines.append(f"release {release.version}  {parent}, {release.created_at:%Y-%m-%d %H:%M}, {said}")
+    for move in read_history(root):
+        came = "" if move.live_before is None else f", before it release {move.live_before.release_version} was live"
+        pin = f"release {move.pin.release_version} casebook {move.pin.casebook_version}"
+        lines.append(f"{move.moved_at:%Y-%m-%d %H:%M:%S}  {move.move} {pin} as {move.seat}{came}")
+    return lines
+
+
+def read_gate_result(root: ReleasesRoot, version: int) -> GateResult | None:
+    """What the gate said last of the release of this root, or None; what it said of another is not told."""
+    path, manifest = root.gate_path(version), root.release_path(version) / MANIFEST
+    if not path.exists():
+        return None
+    try:
+        result = GateResult.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise BadInputError(f"{path}: {first_reason(error)}") from error
+    return result if result.candidate == digest_of(manifest) else None
+
+
+def write_gate_result(root: ReleasesRoot, result: GateResult) -> Path | None:
+    """Keep what the gate said beside the releases, by the candidate's version; None where it has none to read."""
+    if result.candidate_version is None:
+        return None
+    path = root.gate_path(result.candidate_version)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    draft.replace(path)
+    return path
+
+
+def _remember(root: ReleasesRoot, move: PointerMove) -> None:
+    with root.history_path.open("a", encoding="utf-8") as history:
+        history.write(move.model_dump_json() + "\n")
+        history.flush()
+        os.fsync(history.fileno())
+
+
+def _live_before(pin: Pin, moves: Sequence[PointerMove]) -> Pin | None:
+    """What was live when `pin` was last promoted in the place of another."""
+    return next(
+        (
+            move.live_before
+            for move in reversed(moves)
+            if move.move == "promote" and move.seat == "live" and move.pin == pin and move.live_before != pin
+        ),
+        None,
+    )

@@ -1,6 +1,8 @@
 """Release folder in, models and thresholds out: where a releases root keeps what, read and verified.
 
 ROOT/pointer.json                      which pins serve (contract `ReleasePointer`)
+ROOT/history.jsonl                     each move of the pointer, a line (contract `PointerMove`), never rewritten
+ROOT/gates/<version>.json              what the gate said of that candidate (contract `GateResult`)
 ROOT/releases/<version>/               release.json, student.onnx, casebook.parquet, casebook.onnx, taught.parquet
 ROOT/casebooks/<version>/              a casebook published between releases: casebook.json, .parquet, .onnx
 
@@ -23,6 +25,7 @@ from contracts.taxonomy import TAXONOMY_VERSION
 R = TypeVar("R", bound=Record)
 
 POINTER = "pointer.json"
+HISTORY = "history.jsonl"
 MANIFEST = "release.json"
 STUDENT = "student.onnx"
 CASEBOOK = "casebook.onnx"
@@ -143,6 +146,13 @@ class ReleasesRoot:
     @property
     def pointer_path(self) -> Path:
         return self.path / POINTER
+
+    @property
+    def history_path(self) -> Path:
+        return self.path / HISTORY
+
+    def gate_path(self, version: int) -> Path:
+        return self.path / "gates" / f"{version}.json"
 
     def release_path(self, version: int) -> Path:
         return self.path / "releases" / str(version)
