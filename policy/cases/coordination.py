@@ -89,8 +89,9 @@ def weigh_reports(
 ) -> Weighing:
     """Weigh each video's reports by their reporters' reliability and independence; who is not named is `UNKNOWN`.
 
-    All videos of the window must be given at once: neighbours are found across them. Work and memory grow with the
-    pairs of reporters who share a video, so a window holds about 1e8 of those.
+    All videos of the window must be given at once: neighbours are found across them. Work grows with the sum over
+    videos of their reporters squared, those with fewer than `fewest_shared` reports left out; memory with the
+    neighbours. 1,000 reporters of the same 1,000 videos are a matter of seconds.
     """
     names = sorted({report.reporter_id for video in videos for report in video.reports})
     if not names:
