@@ -31,7 +31,7 @@ experiments_option = click.option(
     envvar="PRECEDENT_EXPERIMENTS",
     default=DECLARED,
     show_default=True,
-    help="TOML file that declares them; PRECEDENT_EXPERIMENTS names another.",
+    help="TOML or JSON file that declares them; PRECEDENT_EXPERIMENTS names another.",
 )
 
 

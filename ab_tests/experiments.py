@@ -1,5 +1,6 @@
-"""A TOML file in, experiments out: sound alone and beside each other, or refused with the place of the fault."""
+"""A TOML or JSON file in, experiments out: sound alone and beside each other, or refused with the fault's place."""
 
+import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,15 +13,22 @@ from contracts.experiments import Experiment, Experiments
 
 
 def read_experiments(path: Path) -> Experiments:
-    """The experiments declared in a TOML file; raises `BadInputError` naming file, experiment, field and rule."""
+    """The experiments declared in a TOML file, or the one or more of a .json, as the simulated platform writes.
+
+    Raises `BadInputError` naming file, experiment, field and rule.
+    """
+    form = "JSON" if path.suffix == ".json" else "TOML"
     try:
-        declared = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        declared = json.loads(text) if form == "JSON" else tomllib.loads(text)
     except FileNotFoundError:
         raise BadInputError(f"{path}: is not a file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path}: is not TOML: {error}") from error
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInputError(f"{path}: is not {form}: {error}") from error
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read: {error}") from error
+    if isinstance(declared, dict) and "experiment_id" in declared:
+        declared = {"experiments": [declared]}
     try:
         return Experiments.model_validate(declared)
     except ValidationError as error:

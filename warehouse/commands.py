@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from contracts.errors import BadInputError
+from contracts.errors import BadInputError, CheckFailedError
 from warehouse.address import DEFAULT_DATABASE, WarehouseAddress, parse_address
 
 ADDRESS_VARIABLE = "PRECEDENT_WAREHOUSE"
@@ -159,6 +159,46 @@ def rebuild(since: datetime | None, until: datetime | None) -> None:
         daily.rebuild(client, days, done=tell)
     if not days:
         click.echo("no day to rebuild")
+
+
+@warehouse.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def load(folder: Path) -> None:
+    """Load the events of FOLDER, without Kafka: files that `precedent simulate platform` wrote, or a log of yours.
+
+    A file is named as its table: impressions, reports, sessions, exposures, rulings or verdicts, .parquet with columns
+    as in `precedent schema`, or .jsonl with a line an event. Rows that their contract refuses are counted and left
+    out, and the exit code is 1. Loading again changes no sum.
+
+    From nothing to a report, beside a `precedent warehouse` whose url is in PRECEDENT_WAREHOUSE:
+
+    \b
+    Example:
+      precedent simulate platform --out platform --users 5000 --seed 1
+      precedent warehouse migrate
+      precedent warehouse load platform
+      precedent warehouse rebuild
+      precedent ab analyse toxicity-aware-ranking --experiments platform/experiment.json --html report.html
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from warehouse import loading
+    from warehouse.address import connect
+
+    files = loading.event_files(folder)
+    client = connect(_needed_address(), timeout_s=_LONG_S)
+    refused = 0
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
+        for file in files:
+            bar = progress.add_task(file.path.name, total=loading.rows_of(file))
+            loaded = loading.load(client, file, done=lambda rows, bar=bar: progress.advance(bar, rows))  # type: ignore[misc]
+            refused += loaded.refused
+            click.echo(f"{file.path.name:<20} {loaded.rows:>11,} rows, {loaded.refused:,} refused")
+            if loaded.refused:
+                click.echo(f"  first: {loaded.first_refusal}")
+    if refused:
+        raise CheckFailedError(f"{folder}: {refused:,} rows were refused and left out, the others are in")
 
 
 @warehouse.command("erase-user")

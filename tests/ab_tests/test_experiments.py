@@ -7,6 +7,7 @@ import pytest
 from ab_tests.experiments import find, read_experiments
 from contracts.errors import BadInputError
 from contracts.experiments import Experiments, MetricName, Subject
+from tests.ab_tests.samples import experiment
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "experiments.toml"
 
@@ -70,3 +71,12 @@ def test_an_experiment_is_found_by_its_id_or_those_that_are_there_are_named() ->
         find(declared, "x", place="the file")
     with pytest.raises(BadInputError, match="must be one of none"):
         find(Experiments(experiments=()), "x", place="the file")
+
+
+def test_the_one_experiment_of_a_json_file_is_read_as_the_simulated_platform_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.json"
+    path.write_text(experiment("one").model_dump_json())
+    assert read_experiments(path).experiments == (experiment("one"),)
+    path.write_text('{"experiment_id": "one"')
+    with pytest.raises(BadInputError, match=r"experiment\.json: is not JSON: "):
+        read_experiments(path)
