@@ -148,7 +148,7 @@ def _upper_bound(constraints: Sequence[Any]) -> float | None:
         if isinstance(constraint, FieldInfo):
             return _upper_bound(constraint.metadata)
         for name in ("le", "lt"):
-            if (limit := getattr(constraint, name, None)) is not None:
+            if isinstance(limit := getattr(constraint, name, None), int | float):
                 return float(limit)
     return None
 
