@@ -74,6 +74,7 @@ class Manner(NamedTuple):
     share: float
     within_s: float
     upheld_before: int = 0
+    rejected_before: int = 0
 
 
 MANNERS: Mapping[str, Manner] = {
@@ -82,9 +83,11 @@ MANNERS: Mapping[str, Manner] = {
     "each a random fifth, in two hours": Manner(0.2, 7_200.0),
     "each all, after 20 upheld reports": Manner(1.0, 7_200.0, upheld_before=20),
     "each a random fiftieth, in two hours": Manner(0.02, 7_200.0),
+    "the same, once 18 each were rejected": Manner(0.02, 7_200.0, rejected_before=18),
 }
 HELD = tuple(MANNERS)[:4]
-"""The manners of mass reporting. In the last the members share too little to be told from strangers: it is printed."""
+"""The manners of mass reporting. In the others the members share too little to be told from strangers, so that only
+the rulings on what they opened, about 18 each, take their weight: both are printed, and nothing is asked of them."""
 
 
 class Outcome(NamedTuple):
@@ -142,6 +145,7 @@ def attack(settings: BrigadeSettings, manner: Manner, *, seed: int) -> Outcome:
     harmless = np.flatnonzero(~violative_V)
     targets = rng.choice(harmless, size=min(settings.targets, len(harmless)), replace=False)
     upheld_U[member_U] += manner.upheld_before
+    rejected_U[member_U] += manner.rejected_before
     known = reliabilities(
         ReporterRecord(_user(u), int(upheld_U[u]), int(rejected_U[u]))
         for u in np.flatnonzero(upheld_U + rejected_U).tolist()
