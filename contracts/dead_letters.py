@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from contracts.records import AnyTime, Count, Record, Time
+from contracts.records import Count, Record, Time
 
 MAX_KEPT_BYTES = 500_000
 """Longer events are kept up to here, with the digest of the whole: a letter must itself fit a topic (1 MB)."""
@@ -35,7 +35,7 @@ class DeadLetter(Record):
     topic: str
     partition: Count
     offset: Count
-    sent_at: AnyTime | None
+    sent_at: Time | None
     refused_at: Time
     key_base64: str | None
     raw_base64: str

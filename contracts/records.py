@@ -1,7 +1,6 @@
 """What every contract shares: frozen pydantic records, closed to unknown fields, with aware times and whole counts."""
 
 import re
-from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -13,10 +12,8 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Version = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
 """Of a release or casebook; the warehouse keeps it in 32 bits."""
-AnyTime = Annotated[AwareDatetime, Field(strict=True)]
+Time = Annotated[AwareDatetime, Field(strict=True)]
 """Strict, as its JSON Schema says: a number would be guessed to be seconds or milliseconds, by its size."""
-Time = Annotated[AnyTime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2100, 1, 1, tzinfo=UTC))]
-"""The warehouse's days end in 2149 and begin again in 1970: an absurd time would count on somebody else's day."""
 
 
 class Record(BaseModel):

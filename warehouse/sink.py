@@ -148,7 +148,7 @@ def _upper_bound(constraints: Sequence[Any]) -> float | None:
         if isinstance(constraint, FieldInfo):
             return _upper_bound(constraint.metadata)
         for name in ("le", "lt"):
-            if isinstance(limit := getattr(constraint, name, None), int | float):
+            if (limit := getattr(constraint, name, None)) is not None:
                 return float(limit)
     return None
 

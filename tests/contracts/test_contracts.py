@@ -61,8 +61,6 @@ def test_an_upload_survives_its_own_json() -> None:
         ({"picture_count": True}, "picture_count == True: Input should be a valid integer"),
         ({"feedback": {"impressions": "3", "reports": 0}}, "feedback.impressions == '3': Input should be a valid int"),
         ({"occurred_at": 1_700_000_000}, "occurred_at == 1700000000: Input should be a valid datetime"),
-        ({"occurred_at": "2100-01-01T00:00:00Z"}, "occurred_at == '2100-01-01T00:00:00Z': Input should be less than"),
-        ({"occurred_at": "1969-12-31T23:59:59Z"}, "occurred_at == '1969-12-31T23:59:59Z': Input should be greater"),
         ({"feedback": {"impressions": 1, "reports": 2}}, "feedback: Value error, reports == 2, must be at most"),
         ({"title": None}, "record: Value error, title, ocr, asr and media_url are all missing"),
     ],

@@ -15,7 +15,7 @@ from features.online.rows import Row, microseconds, repeated, timestamp, to_rows
 from features.views import AUTHOR_HISTORY, VIDEO_TOXICITY
 from tests.features.conftest import NOON, candidate, verdict
 
-TIMES = st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2099, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+TIMES = st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
 def one_row(video_id: str = "video-1", *, toxicity: float = 0.25) -> Row:
