@@ -6,7 +6,9 @@ also under FOLDER/events, where `precedent simulate platform` writes them. Loadi
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +17,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from contracts.errors import BadInputError, first_reason
 from contracts.records import Event
+from contracts.topics import TOPICS
 from warehouse.sink import TABLES, ArrowInserter, EventSink
 
 FORMS = ("parquet", "jsonl")
+CALENDAR = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""The warehouse's days end in 2149 and begin again in 1970: a time far off would count on somebody else's day."""
 _AT_ONCE = 20_000
 
 
@@ -63,7 +68,7 @@ def load(client: ArrowInserter, file: EventFile, *, done: Callable[[int], object
         events = []
         for event in _validated(batch, file):
             number += 1
-            if isinstance(event, ValidationError):
+            if isinstance(event, ValueError):
                 refused += 1
                 first_refusal = first_refusal or f"{file.path}: row {number}: {first_reason(event)}"
             else:
@@ -106,10 +111,19 @@ def _readable(path: Path) -> Iterator[None]:
         raise BadInputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
 
 
-def _validated(batch: list[Any], file: EventFile) -> Iterator[Event | ValidationError]:
+def _validated(batch: list[Any], file: EventFile) -> Iterator[Event | ValueError]:
+    """Each row's event, or why it is none: the contract's refusal, or a time outside of `CALENDAR`."""
     check = TypeAdapter(file.event).validator
+    (time,) = (topic.time for topic in TOPICS if topic.event is file.event)
+    happened = attrgetter(time)
+    first, end = CALENDAR
     for row in batch:
         try:
-            yield check.validate_json(row) if isinstance(row, bytes) else check.validate_python(row)
+            event: Event = check.validate_json(row) if isinstance(row, bytes) else check.validate_python(row)
         except ValidationError as error:
             yield error
+            continue
+        if first <= happened(event) < end:
+            yield event
+        else:
+            yield ValueError(f"{time} == {happened(event)}, must be from {first.date()} to before {end.date()}")

@@ -67,3 +67,13 @@ def test_a_folder_without_events_a_table_twice_and_a_broken_file_are_bad_input(
     (tmp_path / "reports.jsonl").write_text(f"{report(1).model_dump_json()}\n")
     with pytest.raises(BadInputError, match=r"has both reports.parquet and reports.jsonl, must have one of them"):
         run(address, tmp_path)
+
+
+def test_a_time_that_would_wrap_to_another_day_of_the_warehouse_is_refused(
+    address: WarehouseAddress, database: Client, tmp_path: Path
+) -> None:
+    centuries_on = impression(1, day=65_536)  # days of the warehouse are counted in 16 bits
+    (tmp_path / "impressions.jsonl").write_text(f"{centuries_on.model_dump_json()}\n")
+    with pytest.raises(CheckFailedError, match="1 rows were refused"):
+        run(address, tmp_path)
+    assert database.query("SELECT count() FROM arrivals").result_rows == [(0,)]
