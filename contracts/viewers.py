@@ -1,7 +1,7 @@
 """What viewers do: impressions, reports, sessions, and exposures to an experiment."""
 
 import hashlib
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from contracts.records import Count, Event, Id, Probability, Time, Version
 from contracts.taxonomy import Category
+
+LONGEST_VISIT = timedelta(days=1)
+"""Of watching one video (86,400,000 ms) and of a session: one absurd clock would outweigh an arm's usage time."""
 
 
 class Surface(StrEnum):
@@ -50,9 +53,12 @@ class UserSession(Event):
     impressions: Count
 
     @model_validator(mode="after")
-    def _ends_after_start(self) -> Self:
+    def _ends_within_a_day(self) -> Self:
         if self.ended_at < self.started_at:
             msg = f"ended_at == {self.ended_at}, must not be before started_at == {self.started_at}"
+            raise ValueError(msg)
+        if self.ended_at - self.started_at > LONGEST_VISIT:
+            msg = f"ended_at == {self.ended_at}, must be within 24 hours of started_at == {self.started_at}"
             raise ValueError(msg)
         return self
 

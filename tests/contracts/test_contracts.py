@@ -16,6 +16,7 @@ from contracts.taxonomy import CATEGORIES, POSITIVE_INDEX, VIOLATIVE, VIOLATIVE_
 from contracts.topics import EVENTS, TOPICS
 from contracts.verdicts import Decision, Verdict
 from contracts.videos import MAX_TITLE_CHARS, FeedbackCounts, VideoUploaded
+from contracts.viewers import LONGEST_VISIT, UserSession
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 UPLOAD = {"event_id": "e1", "video_id": "v1", "author_id": "a1", "occurred_at": "2026-01-02T12:00:00Z", "title": "你好"}
@@ -223,3 +224,15 @@ def test_a_benchmark_record_becomes_a_case_whose_nulls_are_missing(tmp_path: Pat
     assert case.category is Category.POSITIVE
     assert case.case_id == "kuaimod-007"
     assert (case.upload.title, case.upload.ocr, case.upload.asr, case.upload.picture_count) == ("t", None, "a", 2)
+
+
+def test_a_session_lasts_a_day_at_most() -> None:
+    visit = {"event_id": "e1", "user_id": "u1", "session_id": "s1", "started_at": NOON, "impressions": 1}
+    whole_day = NOON + LONGEST_VISIT
+    assert UserSession.model_validate({**visit, "ended_at": whole_day}).ended_at == whole_day
+    for ended_at, rule in (
+        (whole_day + timedelta(seconds=1), "within 24 hours"),
+        (NOON - LONGEST_VISIT, "not be before"),
+    ):
+        with pytest.raises(ValidationError, match=rule):
+            UserSession.model_validate({**visit, "ended_at": ended_at})
