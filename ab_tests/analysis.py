@@ -127,7 +127,7 @@ def analyse(
         sequences=looks,
         power=power,
         verdicts=verdicts,
-        caveats=_caveats(asked, population, estimates, now.outdated),
+        caveats=_caveats(asked, population, estimates, now),
     )
 
 
@@ -256,9 +256,7 @@ def _verdict(
     return judge_arm(asked.experiment, sequence, planned, [g for g in guardrails if g.variant == arm])
 
 
-def _caveats(
-    asked: _Asked, population: Population, estimates: Sequence[Estimate], outdated: Sequence[date]
-) -> tuple[str, ...]:
+def _caveats(asked: _Asked, population: Population, estimates: Sequence[Estimate], now: Moments) -> tuple[str, ...]:
     """Sentences that limit what may be concluded, the most important first."""
     days = (population.through - asked.experiment.starts_on).days + 1
     found = [SHARED]
@@ -284,9 +282,12 @@ def _caveats(
             f"{population.several_variants} users ({population.several_variants_share:.2%}) saw several variants and "
             "were left out."
         )
-    if outdated:
-        days_named = ", ".join(map(str, outdated))
+    if now.outdated:
+        days_named = ", ".join(map(str, now.outdated))
         found.append(f"Rows came in since these days were summed up, and are not in here: {days_named}.")
+    if now.missing:
+        days_named = ", ".join(map(str, now.missing))
+        found.append(f"No row of these days ever came, as if nobody had been there: {days_named}.")
     if days <= FOLLOWED_DAYS and any(metric.name is MetricName.RETENTION for metric in asked.metrics):
         found.append(f"Retention is known from day {FOLLOWED_DAYS + 1} on.")
     return tuple(found)

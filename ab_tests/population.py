@@ -37,13 +37,15 @@ Table = Any
 class Moments:
     """Aggregates by (variant, activity) of users who saw one variant, and how many saw several.
 
-    `outdated` are days that got rows since they were last summed up: late rows, not in here.
+    `outdated` are days that got rows since they were last summed up: late rows, not in here. Of `missing` days, the
+    pre-period's included, no row ever came.
     """
 
     through: date
     cells: "dict[tuple[str, str], Aggregates]"
     several_variants: int
     outdated: tuple[date, ...] = ()
+    missing: tuple[date, ...] = ()
 
     def users(self, variant: str, activity: str | None = None) -> int:
         return sum(cell.count() for cell in self._cells(variant, activity))
@@ -133,10 +135,11 @@ def _without_nan(cell: "Aggregates") -> "Aggregates":
 
 
 class Opened(NamedTuple):
-    """A per-user table, and the days of it that got rows since they were last summed up."""
+    """A per-user table, the days of it that got rows since they were last summed up, and those that never got any."""
 
     table: Table
     outdated: tuple[date, ...] = ()
+    missing: tuple[date, ...] = ()
 
 
 OpenTable = Callable[[date, Surface | None], Opened]
@@ -149,7 +152,8 @@ def reader(open_table: OpenTable, metrics: Sequence[Metric]) -> ReadMoments:
     def read(*, through: date, surface: Surface | None = None) -> Moments:
         kept = [metric for metric in metrics if surface is None or metric.by_surface]
         opened = open_table(through, surface)
-        return replace(read_moments(opened.table, kept, through=through), outdated=opened.outdated)
+        moments = read_moments(opened.table, kept, through=through)
+        return replace(moments, outdated=opened.outdated, missing=opened.missing)
 
     return read
 
@@ -184,7 +188,8 @@ def warehouse_tables(address: WarehouseAddress, experiment: Experiment) -> OpenT
         built = build_users(client, experiment, through=through, surface=surface)
         with asking(f"{built.table} of {experiment.experiment_id}"):
             rows = tables.table(built.table)
-            return Opened(rows.filter([rows[column] == value for column, value in built.where.items()]), built.outdated)
+            wanted = rows.filter([rows[column] == value for column, value in built.where.items()])
+        return Opened(wanted, built.outdated, built.missing)
 
     return open_table
 
@@ -212,6 +217,10 @@ def population_of(experiment: Experiment, moments: Moments, *, cuped: bool) -> P
     if empty := [arm.variant for arm in arms if arm.users == 0]:
         lacking = ", ".join(empty)
         raise BlockedError(f"{name}: {lacking} has no users in {window}; no verdict", population=population)
+    if moments.through in moments.missing:
+        last = max((day for day in _days(experiment, moments.through) if day not in moments.missing), default=None)
+        rule = f"; analyse --through {last}" if last else ""
+        raise BlockedError(f"{name}: no row came of {moments.through}, no verdict{rule}", population=population)
     if population.several_variants_share > MOST_IN_SEVERAL:
         raise BlockedError(
             f"{name}: {population.several_variants} users ({population.several_variants_share:.1%}) saw several "
@@ -219,6 +228,13 @@ def population_of(experiment: Experiment, moments: Moments, *, cuped: bool) -> P
             population=population,
         )
     return population
+
+
+def _days(experiment: Experiment, through: date) -> list[date]:
+    """The experiment's days up to `through`."""
+    return [
+        experiment.starts_on + timedelta(days=number) for number in range((through - experiment.starts_on).days + 1)
+    ]
 
 
 def sample_ratio_of(experiment: Experiment, moments: Moments, population: Population) -> SampleRatio:

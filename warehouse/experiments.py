@@ -13,7 +13,7 @@ from contracts.errors import BadInputError, CheckFailedError
 from contracts.experiments import Experiment
 from contracts.viewers import Surface
 from warehouse.address import asking
-from warehouse.daily import Commands, days_to_rebuild, replace_partition
+from warehouse.daily import Commands, days_to_rebuild, days_with_rows, replace_partition
 
 TABLE = "experiment_users"
 ALL_SURFACES = "all"
@@ -42,7 +42,8 @@ class UserTable:
 
     `variants` are in the experiment's order, zeros included, without the users of `in_several`, whose rows are there
     with variants_seen > 1. Users whose first exposure names no variant of the experiment have no row: see
-    `exposure_counts`. `outdated` are days of the window that got rows since their rebuild.
+    `exposure_counts`. `outdated` are days of the window that got rows since their rebuild, `missing` those of which no
+    row ever came.
     """
 
     table: str
@@ -50,6 +51,7 @@ class UserTable:
     variants: tuple[VariantUsers, ...]
     in_several: int
     outdated: tuple[date, ...]
+    missing: tuple[date, ...] = ()
 
     @property
     def users(self) -> int:
@@ -79,12 +81,12 @@ def build_users(
 
     With `surface`, impressions, reports and watch time are of that surface alone, wherever users were exposed.
     Raises `BadInputError` when `through` is not a day of the experiment, `CheckFailedError` when a day that counts has
-    rows and was never rebuilt, `DependencyError` when the warehouse does not answer.
+    rows and was never rebuilt or was rebuilt before it was over, `DependencyError` when the warehouse does not answer.
     """
     if not experiment.starts_on <= through <= experiment.ends_on:
         rule = f"must be within {experiment.starts_on} to {experiment.ends_on} ({experiment.experiment_id})"
         raise BadInputError(f"through == {through}, {rule}")
-    outdated = _outdated(client, experiment, through)
+    outdated, missing = _outdated(client, experiment, through), _missing(client, experiment, through)
     where: dict[str, str | date] = {
         "experiment_id": experiment.experiment_id,
         "surface": surface.value if surface else ALL_SURFACES,
@@ -107,6 +109,7 @@ def build_users(
         variants=_in_order(experiment, {variant: users for variant, several, users in counts if not several}),
         in_several=sum(users for _, several, users in counts if several),
         outdated=outdated,
+        missing=missing,
     )
 
 
@@ -147,7 +150,22 @@ def _outdated(client: Commands, experiment: Experiment, through: date) -> tuple[
     if missing := [day for day, rebuilt, _ in due if not rebuilt]:
         rule = f"run `precedent warehouse rebuild --since {since} --until {through}`"
         raise CheckFailedError(f"{experiment.experiment_id}: {missing[0]} has rows and was never rebuilt, {rule}")
+    with asking("days rebuilt before they were over"):
+        early = client.query(_REBUILT_EARLY, {"since": since, "through": through}).result_rows
+    if early:
+        day, began_at = early[0]
+        rule = f"rebuild it when it is over, or analyse --through {day - timedelta(days=1)}"
+        raise CheckFailedError(
+            f"{experiment.experiment_id}: {day} was rebuilt at {began_at:%H:%M} of that day (UTC), {rule}"
+        )
     return tuple(day for day, _, _ in due)
+
+
+def _missing(client: Commands, experiment: Experiment, through: date) -> tuple[date, ...]:
+    since = experiment.starts_on - timedelta(days=experiment.pre_period_days)
+    there = set(days_with_rows(client, since=since, until=through))
+    window = (since + timedelta(days=number) for number in range((through - since).days + 1))
+    return tuple(day for day in window if day not in there)
 
 
 def _literal(value: str | date) -> str:
@@ -220,6 +238,12 @@ def _statement(surface: Surface | None) -> str:
         """
 
 
+# By the warehouse's clock; a simulated day of the future may well be whole.
+_REBUILT_EARLY = """
+    SELECT day, began_at FROM rebuilds FINAL
+    WHERE day BETWEEN {since:Date} AND {through:Date} AND toDate(began_at) = day
+    ORDER BY day
+"""
 _COUNTS = f"""
     SELECT variant, variants_seen > 1, count() FROM {TABLE}
     WHERE experiment_id = {{experiment_id:String}} AND surface = {{surface:String}} AND through = {{through:Date}}

@@ -180,6 +180,35 @@ def test_days_that_were_never_summed_up_are_no_verdict(address: WarehouseAddress
         run(address, tmp_path, "analyse", "one")
 
 
+def test_a_day_that_was_summed_up_while_it_ran_is_no_verdict(address: WarehouseAddress, tmp_path: Path) -> None:
+    keep(address, list(events(users=20, seed=1)))
+    client = connect(address)
+    client.command("TRUNCATE TABLE rebuilds")
+    last = STARTS_ON + timedelta(days=DAYS - 1)
+    for day in (STARTS_ON + timedelta(days=number) for number in range(-DAYS, DAYS)):
+        began_at = f"{day} 13:05:00" if day == last else f"{day + timedelta(days=1)} 01:00:00"
+        client.command(f"INSERT INTO rebuilds VALUES ('{day}', '{began_at}', 1, 1)")
+    earlier = last - timedelta(days=1)
+    with pytest.raises(
+        CheckFailedError, match=rf"{last} was rebuilt at 13:05 of that day .*analyse --through {earlier}"
+    ):
+        run(address, tmp_path, "analyse", "one")
+
+
+def test_a_last_day_of_which_no_row_came_is_no_verdict_and_an_earlier_one_is_named(
+    address: WarehouseAddress, tmp_path: Path
+) -> None:
+    first, second, last = (STARTS_ON + timedelta(days=number) for number in (0, 1, DAYS - 1))
+    some = [event for event in events(users=80, seed=1) if f"-{second}" not in event.event_id]
+    keep(address, [event for event in some if f"-{last}" not in event.event_id])
+    earlier = last - timedelta(days=1)
+    with pytest.raises(CheckFailedError, match=rf"one: no row came of {last}, no verdict; analyse --through {earlier}"):
+        run(address, tmp_path, "analyse", "one")
+    told = run(address, tmp_path, "analyse", "one", "--through", str(earlier)).output
+    assert f"No row of these days ever came, as if nobody had been there: {second}." in told
+    assert f"{first}" not in told.splitlines()[-1]
+
+
 def test_a_day_before_the_start_and_an_unknown_experiment_are_bad_input(
     address: WarehouseAddress, tmp_path: Path
 ) -> None:
