@@ -24,6 +24,7 @@ BENCHES = {
     "ingest": "impressions from the broker into deduplicated sums, and again in other batches",
     "warehouse": "inserts, small queries and a large result through the owner, beside chDB in this process",
     "quality": "accuracy and calibration on simulated uploads of an unseen seed, and ablations",
+    "gate": "retrainings and seeded damages through the release gate, what it refuses, the rate of its replay",
 }
 OUT = Path(".state/bench")
 

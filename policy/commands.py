@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from contracts.errors import BadInputError
+from contracts.errors import BadInputError, CheckFailedError
 
 if TYPE_CHECKING:
     from contracts.releases import Seat
@@ -105,6 +105,41 @@ def promote(release: Path, releases: Path, seat: "Seat") -> None:
 
     pointer = move_pointer(ReleasesRoot(releases), release, now=datetime.now(UTC), seat=seat)
     click.echo(pointer.model_dump_json())
+
+
+@policy.command()
+@click.option("--candidate", type=FOLDER, required=True, help="The release that wants to follow the parent.")
+@click.option("--parent", type=FOLDER, required=True, help="The release that it is compared with.")
+@click.option("--golden", type=FILE, required=True, help="JSONL of decided cases that taught neither.")
+@click.option("--traffic", type=FILE, help="JSONL of recent uploads, whose decisions are compared.")
+@click.option("--media-root", "roots", type=FOLDER, multiple=True, help="Where media may lie [the files' folders].")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@RELEASES
+def gate(
+    candidate: Path,
+    parent: Path,
+    golden: Path,
+    traffic: Path | None,
+    roots: tuple[Path, ...],
+    as_json: bool,
+    releases: Path,
+) -> None:
+    """Say whether CANDIDATE may follow PARENT: refused with every reason (exit code 1), or passed.
+
+    \b
+    Example:
+      precedent policy gate --candidate release-2 --parent release-1 --golden golden.jsonl --traffic uploads.jsonl
+    """
+    from policy.gate.command import gate_files, report
+    from policy.releases import write_gate_result
+    from serving.releases import ReleasesRoot
+
+    allowed = roots or tuple(sorted({file.resolve().parent for file in (golden, traffic) if file is not None}))
+    result = gate_files(candidate, parent, golden, traffic, roots=allowed, now=datetime.now(UTC))
+    write_gate_result(ReleasesRoot(releases), result)
+    click.echo(result.model_dump_json(indent=2) if as_json else report(result))
+    if not result.passed:
+        raise CheckFailedError(f"{candidate}: refused for {len(result.refusals)} reasons, first: {result.refusals[0]}")
 
 
 @policy.command()

@@ -1,0 +1,45 @@
+"""`precedent policy gate`: files in, their media decoded, a `GateResult` and its report out."""
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+
+from contracts.cases import DecidedCase
+from contracts.releases import GateResult
+from contracts.taxonomy import Category
+from policy.evidence import gather, read_cases
+from policy.gate.gate import pass_gate
+from policy.score import read_uploads
+from serving.preprocess.media import DecodePool, PoolSettings
+from serving.releases import open_release
+
+
+def gate_files(
+    candidate: Path, parent: Path, golden: Path, traffic: Path | None, *, roots: tuple[Path, ...], now: datetime
+) -> GateResult:
+    """Put a candidate through the gate on files; raises `BadInputError` naming what cannot be read."""
+    cases = read_cases(golden)
+    recent = list(read_uploads([traffic])) if traffic is not None else []
+    inputs = open_release(parent).release.inputs
+    pool = PoolSettings(tuple(root.resolve() for root in roots), 2, inputs.n_frames, inputs.frame_px)
+    unruled = [
+        DecidedCase(case_id=f"recent-{n}", upload=upload, category=Category.POSITIVE, decided_at=upload.occurred_at)
+        for n, upload in enumerate(recent)
+    ]
+
+    async def decode() -> GateResult:
+        async with DecodePool(pool) as decoder:
+            evidence = await gather([*cases, *unruled], decoder)
+        replayed = [(item.case.upload, item.frames) for item in evidence[len(cases) :]]
+        return pass_gate(candidate, parent, evidence[: len(cases)], now=now, traffic=replayed)
+
+    return asyncio.run(decode())
+
+
+def report(result: GateResult) -> str:
+    """The result as text: figures, rulings overturned, reasons."""
+    width = max(map(len, result.figures), default=0)
+    lines = [f"{name:{width}s}  {value:10.4f}" for name, value in result.figures.items()]
+    lines += [f"overturned: {case_id}" for case_id in result.overturned]
+    lines += [f"refused: {reason}" for reason in result.refusals] or ["passed"]
+    return "\n".join(lines)
