@@ -13,8 +13,8 @@ from ab_tests.inference.guardrails import judge_guardrail
 from ab_tests.inference.heterogeneity import cochran_q
 from ab_tests.inference.power import Grown, power_of
 from ab_tests.inference.sequences import Looked, follow
-from ab_tests.metrics import METRICS, Metric
-from ab_tests.population import ACTIVITIES, FOLLOWED_DAYS, Moments, ReadMoments, population_of, sample_ratio_of
+from ab_tests.metrics import FOLLOWED_DAYS, METRICS, Metric
+from ab_tests.population import ACTIVITIES, Moments, ReadMoments, population_of, sample_ratio_of
 from ab_tests.results import (
     Analysis,
     ArmVerdict,
@@ -263,7 +263,7 @@ def _caveats(asked: _Asked, population: Population, estimates: Sequence[Estimate
     if not asked.cuped:
         found.append("CUPED is off: the experiment has no pre-period (pre_period_days == 0), intervals are wider.")
     elif without := [
-        METRICS[one.metric].title.lower() for one in estimates if not one.cuped and METRICS[one.metric].covariate
+        METRICS[one.metric].name_in_sentence for one in estimates if not one.cuped and METRICS[one.metric].covariate
     ]:
         names = ", ".join(dict.fromkeys(without))
         found.append(f"CUPED is off for {names}: nothing was recorded in the pre-period, intervals are wider.")

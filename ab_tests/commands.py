@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ab_tests.report.reading import Blocked
     from ab_tests.results import Analysis
     from contracts.experiments import Experiment
+    from warehouse.address import WarehouseAddress
 
 DECLARED = Path("deploy/experiments.toml")
 _AT_ONCE = 100_000
@@ -170,18 +171,26 @@ def power(experiment: str, through: datetime | None, effect: float | None, decla
     """Say what EXPERIMENT's users so far can show, and how many more days a smaller effect takes.
 
     The effect is the experiment's smallest_effect unless --effect gives another. Variance and growth are those
-    observed in the warehouse of PRECEDENT_WAREHOUSE.
+    observed in the warehouse of PRECEDENT_WAREHOUSE. Before the experiment begins, or with --through a day before it,
+    it is planned: users and days are told from what users did on the last pre_period_days.
 
     \b
     Example:
       precedent ab power toxicity-ranking --effect 0.02
+      precedent ab power toxicity-ranking --through 2026-11-01
     """
+    from ab_tests.planning import past_lines, past_reader, plan
     from ab_tests.verdict import power_lines
 
     chosen = _declared_experiment(experiment, declared)
     if effect is not None:
         chosen = chosen.model_copy(update={"smallest_effect": effect})
-    for line in power_lines(_analyse(chosen, _last_day(chosen, through))):
+    day = _last_day(chosen, through)
+    if day >= chosen.starts_on:
+        lines = power_lines(_analyse(chosen, day))
+    else:
+        lines = past_lines(plan(chosen, past_reader(_warehouse(), chosen, through=day), through=day))
+    for line in lines:
         click.echo(line)
 
 
@@ -224,11 +233,8 @@ def _analyse(
     from ab_tests.analysis import analyse as analyse_experiment
     from ab_tests.analysis import metrics_of, reads_of
     from ab_tests.population import reader, warehouse_tables
-    from warehouse.address import parse_address
 
-    if not (url := os.environ.get("PRECEDENT_WAREHOUSE")):
-        raise BadInputError("PRECEDENT_WAREHOUSE is not set, must be http://user:password@host:port/database")
-    tables = warehouse_tables(parse_address(url), experiment)
+    tables = warehouse_tables(_warehouse(), experiment)
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
         bar = progress.add_task("reading", total=reads_of(experiment, through))
         return analyse_experiment(
@@ -239,6 +245,14 @@ def _analyse(
             planned_days=planned_days,
             tick=lambda: progress.advance(bar),
         )
+
+
+def _warehouse() -> "WarehouseAddress":
+    from warehouse.address import parse_address
+
+    if not (url := os.environ.get("PRECEDENT_WAREHOUSE")):
+        raise BadInputError("PRECEDENT_WAREHOUSE is not set, must be http://user:password@host:port/database")
+    return parse_address(url)
 
 
 def _open(path: Path) -> BinaryIO:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ab_tests.results import Definition, Direction
 from contracts.experiments import MetricName
 
+FOLLOWED_DAYS = 7
 FOLLOWED_WEEK = "followed_week"
 """Derived column: 1 for users first exposed at least 7 days before the last day, whose return can be known."""
 RETAINED_WEEK = "retained_week"
@@ -35,6 +36,11 @@ class Metric:
     covariate: str | None
     covariate_denominator: str | None
     by_surface: bool
+
+    @property
+    def name_in_sentence(self) -> str:
+        """The title with a small first letter: abbreviations stay as they are."""
+        return self.title[0].lower() + self.title[1:]
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from operator import add
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ab_tests.inference.sample_ratio import BALANCED, check_sample_ratio
-from ab_tests.metrics import FOLLOWED_WEEK, RETAINED_WEEK, Metric
+from ab_tests.metrics import FOLLOWED_DAYS, FOLLOWED_WEEK, RETAINED_WEEK, Metric
 from ab_tests.results import ArmCount, Population, SampleRatio
 from contracts.errors import CheckFailedError
 from contracts.experiments import Experiment
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 ACTIVITIES = ("new", "light", "medium", "heavy")
 """Segments by how often users came in the pre-period; who never came is new."""
-FOLLOWED_DAYS = 7
 MOST_IN_SEVERAL = 0.01
 """A larger share of users in several arms means that assignment is broken, not that a few changed their account."""
 

@@ -35,7 +35,7 @@ def judge_arm(
 ) -> ArmVerdict:
     """What may be said of `sequence`'s arm after its latest look."""
     look, limit = sequence.looks[-1], experiment.smallest_effect
-    name = METRICS[sequence.metric].title.lower()
+    name = METRICS[sequence.metric].name_in_sentence
     found = f"{name} {percent(look.relative)} ({interval(look.band)})"
     outcome = outcome_of(look, limit, METRICS[sequence.metric].direction)
     more = power.more_days if power else None
@@ -56,7 +56,7 @@ def judge_arm(
 
 def judge_unmeasured(unmeasured: Unmeasured) -> ArmVerdict:
     """What is said of an arm whose primary metric could not be estimated."""
-    name = METRICS[unmeasured.metric].title.lower()
+    name = METRICS[unmeasured.metric].name_in_sentence
     sentence = f"{unmeasured.variant}: not enough users to see anything of {name}: {unmeasured.reason}."
     return ArmVerdict(unmeasured.variant, Outcome.NOT_ENOUGH, sentence, None)
 
@@ -110,7 +110,7 @@ def _guarded(guardrails: Ordered[GuardrailResult]) -> str:
 
 
 def _named(guardrail: GuardrailResult) -> str:
-    return f"{METRICS[guardrail.metric].title.lower()} within {share(guardrail.margin)}"
+    return f"{METRICS[guardrail.metric].name_in_sentence} within {share(guardrail.margin)}"
 
 
 def lines_of(analysis: Analysis) -> Iterator[str]:

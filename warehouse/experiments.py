@@ -86,7 +86,8 @@ def build_users(
     if not experiment.starts_on <= through <= experiment.ends_on:
         rule = f"must be within {experiment.starts_on} to {experiment.ends_on} ({experiment.experiment_id})"
         raise BadInputError(f"through == {through}, {rule}")
-    outdated, missing = _outdated(client, experiment, through), _missing(client, experiment, through)
+    pre_starts_on = experiment.starts_on - timedelta(days=experiment.pre_period_days)
+    outdated, missing = days_summed(client, experiment.experiment_id, since=pre_starts_on, through=through)
     where: dict[str, str | date] = {
         "experiment_id": experiment.experiment_id,
         "surface": surface.value if surface else ALL_SURFACES,
@@ -97,7 +98,7 @@ def build_users(
         **where,
         "variants": [variant.name for variant in experiment.variants],
         "starts_on": experiment.starts_on,
-        "pre_starts_on": experiment.starts_on - timedelta(days=experiment.pre_period_days),
+        "pre_starts_on": pre_starts_on,
         "pre_days": experiment.pre_period_days,
     }
     with asking(f"users of {experiment.experiment_id} through {through}"):
@@ -144,28 +145,32 @@ def _in_order(experiment: Experiment, users: Mapping[str, int]) -> tuple[Variant
     return tuple(VariantUsers(variant.name, users.get(variant.name, 0)) for variant in experiment.variants)
 
 
-def _outdated(client: Commands, experiment: Experiment, through: date) -> tuple[date, ...]:
-    since = experiment.starts_on - timedelta(days=experiment.pre_period_days)
+class DaysSummed(NamedTuple):
+    """Of some days, those that got rows since their rebuild, and those of which no row ever came."""
+
+    outdated: tuple[date, ...]
+    missing: tuple[date, ...]
+
+
+def days_summed(client: Commands, name: str, *, since: date, through: date) -> DaysSummed:
+    """How far the daily tables may be believed from `since` through `through`; `name` is whose days they are.
+
+    Raises `CheckFailedError` when a day has rows and was never rebuilt or was rebuilt before it was over,
+    `DependencyError` when the warehouse does not answer.
+    """
     due = days_to_rebuild(client, since=since, until=through, unsettled=timedelta(0))
-    if missing := [day for day, rebuilt, _ in due if not rebuilt]:
+    if unbuilt := [day for day, rebuilt, _ in due if not rebuilt]:
         rule = f"run `precedent warehouse rebuild --since {since} --until {through}`"
-        raise CheckFailedError(f"{experiment.experiment_id}: {missing[0]} has rows and was never rebuilt, {rule}")
+        raise CheckFailedError(f"{name}: {unbuilt[0]} has rows and was never rebuilt, {rule}")
     with asking("days rebuilt before they were over"):
         early = client.query(_REBUILT_EARLY, {"since": since, "through": through}).result_rows
     if early:
         day, began_at = early[0]
         rule = f"rebuild it when it is over, or analyse --through {day - timedelta(days=1)}"
-        raise CheckFailedError(
-            f"{experiment.experiment_id}: {day} was rebuilt at {began_at:%H:%M} of that day (UTC), {rule}"
-        )
-    return tuple(day for day, _, _ in due)
-
-
-def _missing(client: Commands, experiment: Experiment, through: date) -> tuple[date, ...]:
-    since = experiment.starts_on - timedelta(days=experiment.pre_period_days)
+        raise CheckFailedError(f"{name}: {day} was rebuilt at {began_at:%H:%M} of that day (UTC), {rule}")
     there = set(days_with_rows(client, since=since, until=through))
     window = (since + timedelta(days=number) for number in range((through - since).days + 1))
-    return tuple(day for day in window if day not in there)
+    return DaysSummed(tuple(day for day, _, _ in due), tuple(day for day in window if day not in there))
 
 
 def _literal(value: str | date) -> str:

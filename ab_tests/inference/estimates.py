@@ -8,7 +8,7 @@ import math
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from ab_tests.metrics import Metric
+from ab_tests.metrics import FOLLOWED_DAYS, FOLLOWED_WEEK, RETAINED_WEEK, Metric
 from ab_tests.results import Estimate, Interval, Unmeasured
 
 if TYPE_CHECKING:
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 FEWEST_EVENTS = 10
 """With a smaller numerator in an arm the delta method's interval is not to be trusted, and none is given."""
+_NAMED = {
+    FOLLOWED_WEEK: f"users followed for {FOLLOWED_DAYS} days",
+    RETAINED_WEEK: f"users who came back after {FOLLOWED_DAYS} days",
+    "usage_s": "seconds of usage",
+}
 
 
 def estimate(
@@ -36,7 +41,7 @@ def estimate(
     """
     from tea_tasting.metrics import RatioOfMeans
 
-    if reason := _unmeasurable(metric, control, treatment):
+    if reason := unmeasurable(metric, control, treatment, variant=variant):
         return Unmeasured(metric.name, variant, part, reason)
     level = {"confidence_level": 1.0 - alpha, "alternative": "two-sided", "use_t": False, "equal_var": False}
     plain = RatioOfMeans(metric.numerator, metric.denominator, **level)
@@ -77,18 +82,24 @@ def covariate_varies(metric: Metric, control: "Aggregates", treatment: "Aggregat
     return all(arm.var(metric.covariate) > 0 and (over is None or arm.mean(over) > 0) for arm in (control, treatment))
 
 
-def _unmeasurable(metric: Metric, control: "Aggregates", treatment: "Aggregates") -> str | None:
-    for name, arm in (("control", control), ("treatment", treatment)):
+def unmeasurable(metric: Metric, control: "Aggregates", treatment: "Aggregates", *, variant: str) -> str | None:
+    """Why a metric of the control and `variant` cannot be estimated; None when it can."""
+    for name, arm in (("the control", control), (variant, treatment)):
         if arm.count() < 2:
             return f"{name} has {arm.count()} users, must have 2 or more"
         if metric.denominator and arm.mean(metric.denominator) <= 0:
-            return f"{name} has no {metric.denominator.replace('_', ' ')}"
+            return f"{name} has no {_words(metric.denominator)}"
         total = arm.mean(metric.numerator) * arm.count()
         if total < FEWEST_EVENTS:
-            return f"{name} has {total:.0f} {metric.numerator.replace('_', ' ')}, must have {FEWEST_EVENTS} or more"
+            return f"{name} has {total:.0f} {_words(metric.numerator)}, must have {FEWEST_EVENTS} or more"
     if not any(_varies(metric, arm) for arm in (control, treatment)):
         return "all users are alike so far"
     return None
+
+
+def _words(column: str) -> str:
+    """A column as a sentence names it."""
+    return _NAMED.get(column, column.replace("_", " "))
 
 
 def _varies(metric: Metric, arm: "Aggregates") -> bool:

@@ -139,6 +139,19 @@ def test_power_says_what_the_users_can_show(worse: tuple[WarehouseAddress, list[
     assert lines[2].split()[-1] == "0"
 
 
+def test_power_is_planned_from_the_days_before_the_start(
+    worse: tuple[WarehouseAddress, list[Event]], tmp_path: Path
+) -> None:
+    address, some = worse
+    before = str(STARTS_ON - timedelta(days=1))
+    lines = run(address, tmp_path, "power", "one", "--effect", "0.2", "--through", before).output.splitlines()
+    active = {event.user_id for event in some if isinstance(event, Impression) and event.shown_at.date() < STARTS_ON}
+    assert lines[0].endswith(f"when {len(active)} users were active, {len(active)} of them in its buckets")
+    assert any(line.startswith("active_days") for line in lines)
+    with pytest.raises(CheckFailedError, match=r"no row came of .*, must have every day from"):
+        run(address, tmp_path, "power", "one", "--through", str(STARTS_ON - timedelta(days=3)))
+
+
 def test_nobody_exposed_is_no_verdict(address: WarehouseAddress, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     with pytest.raises(CheckFailedError, match=r"one: nobody was exposed in .*; no verdict"):
