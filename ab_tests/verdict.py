@@ -123,7 +123,7 @@ def lines_of(analysis: Analysis) -> Iterator[str]:
     header = f"{'metric':22} {'arm':18} {'control':>11} {'treatment':>11} {'effect':>8}  {'interval':>18}"
     yield f"\n{header} {'p':>7} {'adj. p':>7} CUPED"
     for one in analysis.estimates:
-        cuped = f"-{share(one.narrowing)}" if one.cuped else "off"
+        cuped = percent(-one.narrowing) if one.cuped else "off"
         yield (
             f"{one.metric:22} {one.variant:18} {one.control:>11.5g} {one.treatment:>11.5g} {percent(one.relative):>8}  "
             f"{interval(one.relative_interval):>18} {one.p_value:>7.3g} {one.adjusted_p:>7.3g} {cuped}"

@@ -48,8 +48,12 @@ def _boundary(time: list[float], spend: list[float]) -> tuple[float, ...]:
     for now, share in zip(time, spend, strict=True):
         step = now - reached
         if step <= 0.0:
-            found.append(found[-1] if found else _FARTHEST)
-            owed += share
+            # Nothing was learned, as of active days, which all but stand from the start: the share buys a test of its
+            # own whatever the dependence (Bonferroni), unless the value that stands asks for less.
+            alone = min(-NormalDist().inv_cdf((share + owed) / 2.0), _FARTHEST)
+            standing = found[-1] if found else _FARTHEST
+            found.append(min(alone, standing))
+            owed = 0.0 if alone < standing else share + owed
             continue
         critical = _critical(points, mass, step, now, share + owed)
         found.append(critical)

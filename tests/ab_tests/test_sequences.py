@@ -3,6 +3,7 @@
 import math
 from datetime import date, timedelta
 from itertools import pairwise
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -121,3 +122,12 @@ def test_beyond_the_plan_the_anytime_band_takes_over_and_is_wider() -> None:
         anytime_critical(after.information, planned=at_end.information, alpha=0.005), rel=1e-9
     )
     assert after.critical > 3.7
+
+
+def test_looks_that_teach_nothing_new_still_spend_what_their_day_allows() -> None:
+    # All four looks know the same. The last may spend spent(1) - spent(3/4) = 0.05 - 0.0236 by itself at z = 2.22;
+    # carrying the first day's 4.38 on to the end, the plan's whole alpha would never be used.
+    found = critical_values([1.0] * 4, evenly(4), alpha=0.05)
+    shares = [spent(k / 4, 0.05) - spent((k - 1) / 4, 0.05) for k in range(1, 5)]
+    assert found == pytest.approx([-NormalDist().inv_cdf(share / 2) for share in shares], abs=1e-6)
+    assert sum(2 * NormalDist().cdf(-z) for z in found) == pytest.approx(0.05)
