@@ -9,15 +9,15 @@ from contracts.errors import BadInputError, PrecedentError
 
 COMMANDS = {
     "ab": "ab_tests.commands:ab",
-    "benchmark": "policy.commands:benchmark",
+    "benchmark": "policy.commands.scoring:benchmark",
     "broker": "streams.commands:broker",
     "demo": "streams.demo.command:demo",
     "features": "features.commands:features",
     "histories": "streams.commands:histories",
-    "policy": "policy.commands:policy",
+    "policy": "policy.commands.policy:policy",
     "recorder": "streams.commands:recorder",
     "schema": "contracts.commands:schema",
-    "score": "policy.commands:score",
+    "score": "policy.commands.scoring:score",
     "simulate": "simulation.commands:simulate",
     "sink": "streams.commands:sink",
     "triton": "serving.commands:triton",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contracts.records import Count, Event, Id, Probability, Record, Time, Version
+from contracts.records import Count, Digest, Event, Id, Probability, Record, Time, Version
 from contracts.taxonomy import Category
 from contracts.verdicts import Decision, Probabilities
 from contracts.videos import VideoUploaded
@@ -26,6 +26,7 @@ class CaseEvidence(Record):
 
     `reporters` are counted once each, `coordinated` are those of them who report together elsewhere too, and
     `weighted_reports` is what all of them weigh; `over_line` is the probability that the report rate is over the line.
+    `frames_digest` is that of the frames it was scored by, as the docket keeps them; None where it has none.
     """
 
     probabilities: Probabilities
@@ -38,6 +39,7 @@ class CaseEvidence(Record):
     weighted_reports: Annotated[float, Field(ge=0.0)] = 0.0
     report_rate: Probability | None = None
     over_line: Probability | None = None
+    frames_digest: Digest | None = None
 
 
 class CaseOpened(Event):

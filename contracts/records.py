@@ -15,6 +15,8 @@ Version = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
 Time = Annotated[AwareDatetime, Field(strict=True)]
 """Strict, as its JSON Schema says: a number would be guessed to be seconds or milliseconds, by its size."""
 
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
 
 class Record(BaseModel):
     """A frozen record that refuses unknown fields, NaN and naive times."""

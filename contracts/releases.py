@@ -4,10 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from contracts.records import Count, Id, Probability, Record, Time, Version
+from contracts.records import Count, Digest, Id, Probability, Record, Time, Version
 from contracts.taxonomy import TAXONOMY_VERSION, VIOLATIVE, Category
 
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Seat = Literal["live", "canary", "shadow"]
 """What a release does: its decisions are in force, or stand beside those of the live one in each verdict."""
 MAX_FRAME_BYTES = 8 << 20
@@ -108,10 +107,15 @@ class Pin(Record):
 
 
 class ReleasePointer(Record):
-    """Which releases serve: one live, perhaps a canary and a shadow; read by all workers."""
+    """Which releases serve: one live, perhaps a canary and a shadow; read by all workers.
+
+    `canary_share` is the share of videos, by a hash of their id, for which the canary's decision is in force; beside
+    the others it only says what it would have decided.
+    """
 
     live: Pin
     canary: Pin | None = None
+    canary_share: Probability = 0.0
     shadow: Pin | None = None
     updated_at: Time
     previous: Pin | None = None
@@ -123,13 +127,18 @@ class ReleasePointer(Record):
 
 
 class PointerMove(Record):
-    """One move of the pointer, a line of a releases root's history: which pin took a seat, and what was live before."""
+    """One move of the pointer, a line of a releases root's history: which pin took a seat, and what was live before.
+
+    A `publish` gives a seat's release another casebook; a `halt` takes a candidate's seat away, `reason` says why.
+    """
 
     moved_at: Time
-    move: Literal["promote", "rollback"]
+    move: Literal["promote", "rollback", "publish", "halt"]
     seat: Seat
     pin: Pin
     live_before: Pin | None
+    moved_by: Id | None = None
+    reason: Annotated[str, Field(max_length=2_000)] = ""
 
 
 class GateResult(Record):

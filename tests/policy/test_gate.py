@@ -13,7 +13,7 @@ from contracts.errors import BadInputError, CheckFailedError
 from contracts.releases import GateResult
 from contracts.taxonomy import POSITIVE_INDEX
 from policy.casebook import Evidence
-from policy.commands import policy
+from policy.commands.policy import policy
 from policy.gate.decision_diff import diff_decisions
 from policy.gate.gate import pass_gate
 from policy.gate.judged import Judged

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from contracts.errors import BadInputError
 from contracts.releases import GateResult
-from policy.commands import policy
+from policy.commands.policy import policy
 from policy.releases import promote, read_history, rollback, write_gate_result
 from serving.releases import ReleasesRoot, digest_of
 from tests.policy.test_releases import make_release

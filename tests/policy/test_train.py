@@ -14,8 +14,8 @@ from contracts.errors import BadInputError
 from contracts.taxonomy import Category
 from contracts.verdicts import Verdict
 from policy.casebook import Evidence, choose_precedents, read_precedents
-from policy.commands import benchmark, score
-from policy.commands import policy as policy_command
+from policy.commands.policy import policy as policy_command
+from policy.commands.scoring import benchmark, score
 from policy.evidence import digest_of_cases, read_cases, read_taught
 from policy.score import read_uploads
 from policy.train import run_student, train

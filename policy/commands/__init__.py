@@ -1,0 +1,1 @@
+"""`precedent policy | score | benchmark`: parse, build, call."""
