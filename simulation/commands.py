@@ -142,7 +142,8 @@ def platform_command(
     from rich.console import Console
     from rich.progress import Progress
 
-    from simulation.platform.days import Day, live
+    from simulation.platform.day import Day
+    from simulation.platform.days import live
     from simulation.platform.log.files import write_events, write_truth
     from simulation.platform.log.totals import Tally, sum_up
     from simulation.platform.population import Assigner, Plan, draw_population, everyone

@@ -10,15 +10,16 @@ chances: everyone in control, everyone in treatment, and the experiment between 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from contracts.errors import BadInputError
-from simulation.platform.feedback import Docket
+from simulation.platform.day import Day
+from simulation.platform.feedback import SimulatedModeration
 from simulation.platform.population import Assigner, Population
-from simulation.platform.sessions.feeds import Page, Ranker, Shelved, fill_pages
+from simulation.platform.sessions.feeds import Page, Ranker, Served, Shelved, fill_pages
 from simulation.platform.sessions.opening import OUTSIDE, Sessions, open_sessions, session_chances
 from simulation.platform.sessions.watching import Watched, watch
 from simulation.platform.settings import LONGEST_S, QUARTER_S, PlatformSettings
@@ -33,50 +34,27 @@ _AT_ONCE = 2_048
 """So many sessions are lived together that their candidates stay in the processor's cache."""
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
-    """What happened on one day, as columns.
+class Moderation(Protocol):
+    """Says each morning what is known of all videos, and learns each night from what was reported."""
 
-    Sessions S, in order of viewer and time: viewer_S, slot_S (0 to 3), surface_S (index into `SURFACES`), arm_S
-    (`OUTSIDE` where none is in force), started_ms_S and ended_ms_S (of the day).
-    Impressions I, in order of session and time: session_I (row of S), position_I, video_I, shown_ms_I, watch_ms_I,
-    toxicity_I (as served, NaN where unknown), reported_I.
-    """
+    def serve(self, day: int) -> Served: ...
 
-    day: int
-    viewer_S: npt.NDArray[np.int64]
-    slot_S: npt.NDArray[np.int64]
-    surface_S: npt.NDArray[np.int8]
-    arm_S: npt.NDArray[np.int8]
-    started_ms_S: npt.NDArray[np.int64]
-    ended_ms_S: npt.NDArray[np.int64]
-    session_I: npt.NDArray[np.int64]
-    position_I: npt.NDArray[np.int64]
-    video_I: npt.NDArray[np.int32]
-    shown_ms_I: npt.NDArray[np.int64]
-    watch_ms_I: npt.NDArray[np.int32]
-    toxicity_I: npt.NDArray[np.float32]
-    reported_I: npt.NDArray[np.bool_]
-
-    @property
-    def viewers_of_impressions(self) -> npt.NDArray[np.int64]:
-        return self.viewer_S[self.session_I]
+    def close_day(self, today: Day) -> None: ...
 
 
-def live(population: Population, ranker: Ranker, assigner: Assigner) -> Iterator[Day]:
-    """Yield the days of one world in order."""
+def live(
+    population: Population, ranker: Ranker, assigner: Assigner, moderation: Moderation | None = None
+) -> Iterator[Day]:
+    """Yield the days of one world in order; without `moderation` rulings and what they change are drawn."""
     plan, settings = population.plan, population.settings
     arm_N = np.asarray(assigner(plan.user_ids), np.int8)
     if arm_N.shape != (plan.viewers,) or bool((arm_N < OUTSIDE).any()):
         raise BadInputError(f"assigner gave arms of shape {arm_N.shape}, must be ({plan.viewers},), each -1 or more")
-    standing, docket = Standing.fresh(plan.viewers), Docket.empty(len(population.videos))
+    standing = Standing.fresh(plan.viewers)
+    moderation = moderation or SimulatedModeration(population)
     for day in range(plan.days):
-        shelved = Shelved(
-            lay_shelf(population.videos, settings, day=day, seed=plan.seed),
-            docket.features(population.videos, settings.feedback),
-            docket.removed_M.copy(),
-        )
-        sessions = open_sessions(population, standing, docket, arm_N, day)
+        shelved = Shelved(lay_shelf(population.videos, settings, day=day, seed=plan.seed), moderation.serve(day))
+        sessions = open_sessions(population, standing, shelved.served.removed_M, arm_N, day)
         known = standing.known_tolerance
         parts = [
             _live_some(population, sessions.part(slice(first, first + _AT_ONCE)), known, shelved, ranker, day)
@@ -84,7 +62,7 @@ def live(population: Population, ranker: Ranker, assigner: Assigner) -> Iterator
         ]
         today = _joined(day, parts)
         yield today
-        docket.close_day(today.video_I[today.reported_I], population.videos, settings.feedback, day=day, seed=plan.seed)
+        moderation.close_day(today)
         _remember(standing, today, parts, population)
 
 
@@ -111,7 +89,7 @@ def _live_some(
     page = fill_pages(some, viewers, known, videos, shelved, ranker, settings, day=day, seed=seed)
     watched = watch(page, some, viewers, videos, settings, day=day, seed=seed)
     seen = watched.seen_S_K
-    toxicity = shelved.feature_M[page.video_S_K]
+    toxicity = shelved.served.read(some.arm_S, page.video_S_K)
     toxic = seen & (toxicity >= TOXIC_FROM)
     rejected = toxic & ((watched.fraction_S_K < SKIPPED_BELOW) | watched.reported_S_K)
     return _Lived(

@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 from simulation.platform import chance
 from simulation.platform.chance import Purpose
+from simulation.platform.day import Day
+from simulation.platform.population import Population
+from simulation.platform.sessions.feeds import Served
 from simulation.platform.settings import FeedbackSettings
 from simulation.platform.videos import Videos
 
@@ -68,3 +71,22 @@ class Docket:
         violative = videos.violative[due] == right
         self.removed_M[due[violative]] = True
         self.cleared_M[due[~violative]] = True
+
+
+class SimulatedModeration:
+    """The `Moderation` of a world whose release is a score that was drawn, and whose rulings are chances."""
+
+    def __init__(self, population: Population) -> None:
+        self._population = population
+        self._docket = Docket.empty(len(population.videos))
+
+    def serve(self, day: int) -> Served:
+        """The features as reports and rulings left them."""
+        features = self._docket.features(self._population.videos, self._population.settings.feedback)
+        return Served(features[None], self._docket.removed_M.copy())
+
+    def close_day(self, today: Day) -> None:
+        """Count reports, open cases, rule."""
+        videos, settings, seed = self._population.videos, self._population.settings, self._population.plan.seed
+        reported = today.video_I[today.reported_I]
+        self._docket.close_day(reported, videos, settings.feedback, day=today.day, seed=seed)

@@ -19,7 +19,7 @@ from contracts.taxonomy import CATEGORIES, POSITIVE_INDEX, VIOLATIVE
 from contracts.viewers import exposure_id
 from simulation.platform import chance
 from simulation.platform.chance import Purpose
-from simulation.platform.days import Day
+from simulation.platform.day import Day
 from simulation.platform.population import SURFACES, Population
 
 _TIME = pa.timestamp("us", tz="UTC")

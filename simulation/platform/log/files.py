@@ -20,7 +20,7 @@ from contracts.errors import BadInputError
 from contracts.experiments import Experiment
 from contracts.taxonomy import CATEGORIES
 from simulation.lines import folder_to_write
-from simulation.platform.days import Day
+from simulation.platform.day import Day
 from simulation.platform.log.columns import EventColumns, events_of, json_lines
 from simulation.platform.log.totals import UserTotals
 from simulation.platform.population import Population

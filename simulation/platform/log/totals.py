@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from simulation.platform.days import TOXIC_FROM, Day
+from simulation.platform.day import Day
+from simulation.platform.days import TOXIC_FROM
 from simulation.platform.population import Population
 
 NEVER = -1

@@ -40,12 +40,29 @@ class Ranker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """What moderation says of M videos today.
+
+    feature_A_M: float32, the toxicity feature as each arm reads it, NaN where no verdict is known; one row where all
+    arms read the same. Who is outside the experiment reads the first. removed_M: hidden from everybody.
+    """
+
+    feature_A_M: npt.NDArray[np.float32]
+    removed_M: npt.NDArray[np.bool_]
+
+    def read(self, arm_S: npt.NDArray[np.int8], video_S_K: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """The feature of K videos in each of S sessions: float32 [S, K]."""
+        if len(self.feature_A_M) == 1:
+            return self.feature_A_M[0][video_S_K]
+        return self.feature_A_M[np.maximum(arm_S, 0)[:, None], video_S_K]
+
+
+@dataclass(frozen=True, slots=True)
 class Shelved:
-    """What is on offer today: the shelf, each video's toxicity feature, and what is removed."""
+    """What is on offer today: the shelf, and what moderation says of what lies on it."""
 
     shelf: Shelf
-    feature_M: npt.NDArray[np.float32]
-    removed_M: npt.NDArray[np.bool_]
+    served: Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +106,14 @@ def fill_pages(
     relevance = weight * taste + (1 - weight) * videos.appeal_M[video]
     error = (2 * chance.uniforms(drawn) - 1) * np.float32(settings.watching.guess_spread)
     guess = np.clip(relevance + error, 0.0, 1.0)
-    feed = Feed(guess, today.feature_M[video], known_tolerance_N[sessions.viewer_S], sessions.arm_S)
+    served = today.served.read(sessions.arm_S, video)
+    feed = Feed(guess, served, known_tolerance_N[sessions.viewer_S], sessions.arm_S)
     score = np.array(ranker(feed), np.float32)
     if score.shape != video.shape or bool(np.isnan(score).any()):
         raise BadInputError(f"ranker gave scores of shape {score.shape}, must be {video.shape} without NaN")
     score[striking] = np.where(doubled, -np.inf, score[striking])
     score[striking, 0] = np.inf  # followed a link, whatever the ranker thinks
-    score[today.removed_M[video]] = -np.inf
+    score[today.served.removed_M[video]] = -np.inf
 
     best = np.argsort(-score, axis=1)[:, : settings.page]
     rows = np.arange(len(sessions))[:, None]

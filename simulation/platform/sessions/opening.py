@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 from simulation.platform import chance
 from simulation.platform.chance import Purpose
-from simulation.platform.feedback import Docket
 from simulation.platform.population import SURFACES, Population
 from simulation.platform.viewers import Standing, sessions_of, who_comes
 
@@ -39,7 +38,7 @@ class Sessions:
 
 
 def open_sessions(
-    population: Population, standing: Standing, docket: Docket, arm_N: npt.NDArray[np.int8], day: int
+    population: Population, standing: Standing, removed_M: npt.NDArray[np.bool_], arm_N: npt.NDArray[np.int8], day: int
 ) -> Sessions:
     """Open the day's sessions, in order of viewer and time; `arm_N` is each user's arm once arms are in force."""
     plan, settings = population.plan, population.settings
@@ -51,11 +50,11 @@ def open_sessions(
     surface = np.searchsorted(np.cumsum(settings.surfaces)[:-1], u_surface, side="right").astype(np.int8)
     affected = np.isin(surface, [SURFACES.index(one) for one in plan.surfaces]) & (day >= plan.starts_on)
     arm = np.where(affected, arm_N[viewer], OUTSIDE).astype(np.int8)
-    target = _targets(population, docket, day)[population.viewers.brigade_N[viewer]]
+    target = _targets(population, removed_M, day)[population.viewers.brigade_N[viewer]]
     return Sessions(viewer, slot, surface, arm, np.where(slot == 0, target, NO_TARGET).astype(np.int32))
 
 
-def _targets(population: Population, docket: Docket, day: int) -> npt.NDArray[np.int32]:
+def _targets(population: Population, removed_M: npt.NDArray[np.bool_], day: int) -> npt.NDArray[np.int32]:
     """The video that each brigade strikes today, -1 for none; the last entry is for who is in no brigade."""
     settings, videos, seed = population.settings, population.videos, population.plan.seed
     bad = settings.bad_faith
@@ -68,7 +67,7 @@ def _targets(population: Population, docket: Docket, day: int) -> npt.NDArray[np
         weight = np.where(there, videos.popularity_M, 0.0)
         rng = np.random.default_rng([seed, 4, day, brigade])
         target = int(np.searchsorted(np.cumsum(weight), rng.random() * weight.sum(), side="right"))
-        targets[brigade] = NO_TARGET if docket.removed_M[target] else target
+        targets[brigade] = NO_TARGET if removed_M[target] else target
     return targets
 
 

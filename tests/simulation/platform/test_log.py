@@ -12,7 +12,8 @@ from contracts.errors import BadInputError
 from contracts.records import Event
 from contracts.viewers import ExperimentExposure, Impression, UserReport, UserSession
 from simulation.commands import simulate
-from simulation.platform.days import Day, live
+from simulation.platform.day import Day
+from simulation.platform.days import live
 from simulation.platform.log.columns import EventColumns, contract_events, events_of
 from simulation.platform.log.files import write_events
 from simulation.platform.log.totals import sum_up

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from contracts.errors import BadInputError
-from simulation.platform.days import TOXIC_FROM, Day, live
+from simulation.platform.day import Day
+from simulation.platform.days import TOXIC_FROM, live
 from simulation.platform.log.totals import sum_up
 from simulation.platform.population import Plan, draw_population, everyone
 from simulation.platform.sessions.opening import OUTSIDE

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simulation.platform.days import Day, live
+from simulation.platform.day import Day
+from simulation.platform.days import live
 from simulation.platform.population import Assigner, Plan, Population, draw_population, everyone
 from simulation.platform.sessions.feeds import Feed
 from simulation.platform.settings import FeedbackSettings, PlatformSettings
