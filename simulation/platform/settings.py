@@ -8,12 +8,34 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from contracts.errors import BadInputError
+from contracts.taxonomy import Category
 
 MOST_SESSIONS = 4
 """Sessions of one viewer on one day: each begins in a quarter of the day of its own, so none overlap."""
 QUARTER_S = 21_600.0
 LONGEST_S = 180.0
 """No video is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrendWave:
+    """A violative trend that comes up while the platform runs: which it is, what it breaks, since when, how large.
+
+    share, benign_share: of the uploads from day `starts_on` on, those that belong to it, and those that only speak of
+    it (news, warnings, jokes). What such videos show and say is the trend's; here they have a truth and a place.
+    """
+
+    name: str
+    category: Category
+    starts_on: int
+    share: float
+    benign_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        _inside(self, 0, 3_650, "starts_on")
+        _inside(self, 0.0, 0.5, "share", "benign_share")
+        if self.category is Category.POSITIVE:
+            raise BadInputError(f"category == {self.category.value!r}, must be a violative one (TrendWave)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +53,7 @@ class VideoSettings:
     topics: kinds of video that tastes differ over.
     median_s, length_spread: length of a video, lognormal; a short video's median is about a quarter of a minute.
     toxicity_if_violative, toxicity_if_positive: Beta(a, b) of true toxicity; means 0.71 and 0.08.
+    trends: what comes up later, beside the usual prevalence.
     """
 
     prevalence: float = 0.10
@@ -43,6 +66,7 @@ class VideoSettings:
     length_spread: float = 0.6
     toxicity_if_violative: tuple[float, float] = (5.0, 2.0)
     toxicity_if_positive: tuple[float, float] = (1.0, 12.0)
+    trends: tuple[TrendWave, ...] = ()
 
     def __post_init__(self) -> None:
         _inside(self, 0.001, 0.9, "prevalence")
@@ -56,6 +80,8 @@ class VideoSettings:
         for name in ("toxicity_if_violative", "toxicity_if_positive"):
             if not all(0.0 < value < 1_000.0 for value in getattr(self, name)):
                 raise BadInputError(f"{name} == {getattr(self, name)}, both must be in (0, 1000) (VideoSettings)")
+        if (taken := sum(one.share + one.benign_share for one in self.trends)) > 0.9:
+            raise BadInputError(f"trends take {taken:.2f} of the uploads, must be at most 0.9 (VideoSettings)")
 
 
 @dataclass(frozen=True, slots=True)

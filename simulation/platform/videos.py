@@ -3,6 +3,7 @@
 Nothing here depends on what viewers do: every world has the same videos, and the same chance of meeting each.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Protocol
@@ -13,8 +14,9 @@ import numpy.typing as npt
 from contracts.errors import BadInputError
 from contracts.taxonomy import POSITIVE_INDEX
 from simulation.latents import CATEGORY_WEIGHTS
-from simulation.platform.settings import LONGEST_S, ModelSettings, PlatformSettings
+from simulation.platform.settings import LONGEST_S, ModelSettings, PlatformSettings, TrendWave
 
+NO_TREND = -1
 _SHELF_DEPTH = 2_048
 
 
@@ -24,13 +26,15 @@ class Videos:
 
     uploaded_on_M: int32, day of the run, negative before it. category_M: int8, index into `CATEGORIES`, the truth.
     toxicity_M: float32, how toxic it truly is. score_M: float32, the release's toxicity, NaN where there is none.
-    topic_M: int8. appeal_M: float32, relevance beside taste. popularity_M: float64. length_s_M: float32.
+    trend_M: int8, place among the settings' trends, `NO_TREND` for most. topic_M: int8. appeal_M: float32, relevance
+    beside taste. popularity_M: float64. length_s_M: float32.
     """
 
     uploaded_on_M: npt.NDArray[np.int32]
     category_M: npt.NDArray[np.int8]
     toxicity_M: npt.NDArray[np.float32]
     score_M: npt.NDArray[np.float32]
+    trend_M: npt.NDArray[np.int8]
     topic_M: npt.NDArray[np.int8]
     appeal_M: npt.NDArray[np.float32]
     popularity_M: npt.NDArray[np.float64]
@@ -96,16 +100,19 @@ def draw_videos(settings: PlatformSettings, *, viewers: int, days: int, seed: in
     weights = np.array(list(CATEGORY_WEIGHTS.values()))
     places = np.array([category.position for category in CATEGORY_WEIGHTS])
     about = rng.choice(places, n, p=weights / weights.sum())
+    uploaded_on = np.repeat(np.arange(1 - kind.life_days, days, dtype=np.int32), a_day)
+    trend = _follow_trends(kind.trends, uploaded_on, violative, about, np.random.default_rng([seed, 5]))
     toxicity = np.where(violative, rng.beta(*kind.toxicity_if_violative, n), rng.beta(*kind.toxicity_if_positive, n))
     score = np.asarray(scorer(violative, rng), np.float32)
     if score.shape != (n,) or not bool(((score >= 0) & (score <= 1)).all()):
         raise BadInputError(f"scorer gave {score.shape} scores, must be {n}, each in [0, 1]")
     score[rng.random(n) < settings.model.unscored_share] = np.nan
     return Videos(
-        uploaded_on_M=np.repeat(np.arange(1 - kind.life_days, days, dtype=np.int32), a_day),
+        uploaded_on_M=uploaded_on,
         category_M=np.where(violative, about, POSITIVE_INDEX).astype(np.int8),
         toxicity_M=toxicity.astype(np.float32),
         score_M=score,
+        trend_M=trend,
         topic_M=rng.integers(0, kind.topics, n).astype(np.int8),
         appeal_M=np.clip(rng.beta(3.0, 3.0, n) + kind.toxic_appeal * violative, 0.0, 1.0).astype(np.float32),
         popularity_M=rng.lognormal(0.0, kind.popularity_spread, n),
@@ -113,6 +120,24 @@ def draw_videos(settings: PlatformSettings, *, viewers: int, days: int, seed: in
             np.float32
         ),
     )
+
+
+def _follow_trends(
+    waves: Sequence[TrendWave],
+    uploaded_on_M: npt.NDArray[np.int32],
+    violative_M: npt.NDArray[np.bool_],
+    about_M: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+) -> npt.NDArray[np.int8]:
+    """Put the trends' shares of uploads in the place of other videos, in both arrays; returns which is of which."""
+    trend, u, low = np.full(len(uploaded_on_M), NO_TREND, np.int8), rng.random(len(uploaded_on_M)), 0.0
+    for place, wave in enumerate(waves):
+        there = uploaded_on_M >= wave.starts_on
+        bad, either = low + wave.share, low + wave.share + wave.benign_share
+        rows = there & (u >= low) & (u < either)
+        trend[rows], violative_M[rows], about_M[rows] = place, u[rows] < bad, wave.category.position
+        low = either
+    return trend
 
 
 @dataclass(frozen=True, slots=True)

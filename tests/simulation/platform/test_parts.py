@@ -32,6 +32,7 @@ def videos(*, violative: list[bool], score: list[float]) -> Videos:
         category_M=np.where(violative, 0, 15).astype(np.int8),
         toxicity_M=np.where(violative, 0.8, 0.1).astype(np.float32),
         score_M=np.array(score, np.float32),
+        trend_M=np.full(n, -1, np.int8),
         topic_M=np.zeros(n, np.int8),
         appeal_M=np.full(n, 0.5, np.float32),
         popularity_M=np.ones(n),
