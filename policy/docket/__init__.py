@@ -1,0 +1,1 @@
+"""Cases in, rulings in force out: the register that reviewers, the court's API and publication share."""
