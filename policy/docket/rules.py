@@ -66,5 +66,6 @@ def _may_overrule(standing: Ruling, opened: CaseOpened, principal: Principal) ->
     if opened.reason is CaseReason.APPEAL and standing.ruled_by == principal.name:
         return f"{principal.name} ruled {standing.event_id}, an appeal against it must be heard by somebody else"
     if standing.by == "person" and standing.ruled_by != principal.name and principal.role is not Role.SENIOR:
-        return f"{principal.name} is {principal.role.value}, another person's ruling ({standing.ruled_by}) falls by a senior alone"
+        rule = f"another person's ruling ({standing.ruled_by}) falls by a senior alone"
+        return f"{principal.name} is {principal.role.value}, {rule}"
     return None
