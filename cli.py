@@ -10,19 +10,19 @@ from contracts.errors import BadInputError, PrecedentError
 COMMANDS = {
     "ab": "ab_tests.commands:ab",
     "benchmark": "policy.commands.scoring:benchmark",
-    "broker": "streams.commands:broker",
+    "broker": "streams.commands.broker:broker",
     "demo": "streams.demo.command:demo",
     "features": "features.commands:features",
-    "histories": "streams.commands:histories",
+    "histories": "streams.commands.ingest:histories",
     "policy": "policy.commands.policy:policy",
-    "recorder": "streams.commands:recorder",
+    "recorder": "streams.commands.ingest:recorder",
     "schema": "contracts.commands:schema",
     "score": "policy.commands.scoring:score",
     "simulate": "simulation.commands:simulate",
-    "sink": "streams.commands:sink",
+    "sink": "streams.commands.ingest:sink",
     "triton": "serving.commands:triton",
     "warehouse": "warehouse.commands:warehouse",
-    "worker": "streams.commands:worker",
+    "worker": "streams.commands.worker:worker",
 }
 
 

@@ -1,0 +1,47 @@
+"""What every part in the foreground does: say that it is ready, say what is wrong, stop when it is told to."""
+
+import json
+import logging
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import click
+
+from contracts.errors import BadInputError
+
+if TYPE_CHECKING:
+    from streams.settings import StreamSettings
+    from warehouse.address import WarehouseAddress
+
+
+def ready(part: str, address: str, **more: object) -> None:
+    """Print the ready line: the part's name, its address, and whatever else its starter wants to know."""
+    click.echo(json.dumps({"part": part, "address": address, **more}))
+
+
+def broker_and_warehouse() -> "tuple[StreamSettings, WarehouseAddress]":
+    """The environment's settings and the warehouse's address; raises `BadInputError` naming the variable."""
+    from streams.settings import StreamSettings
+    from warehouse.address import parse_address
+
+    settings = StreamSettings.from_environment()
+    if not settings.warehouse:
+        raise BadInputError("PRECEDENT_WAREHOUSE is not set, must be http://user:password@host:port/database")
+    return settings, parse_address(settings.warehouse)
+
+
+def stop_event() -> threading.Event:
+    """An event that SIGINT and SIGTERM set."""
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    return stop
+
+
+def log_to_stderr() -> None:
+    """Write warnings and worse to stderr; stdout is for the ready line."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )

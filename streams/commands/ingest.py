@@ -1,0 +1,128 @@
+"""`precedent sink`, `recorder` and `histories`: what goes into the warehouse, and the features that come out of it."""
+
+import asyncio
+import json
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from features.config import FeaturesConfig
+from streams.commands.foreground import broker_and_warehouse, log_to_stderr, ready, stop_event
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@click.command()
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 1_000_000),
+    default=10_000,
+    show_default=True,
+    help="most events in one insert",
+)
+@click.option(
+    "--linger-ms",
+    type=click.FloatRange(0, 60_000),
+    default=500.0,
+    show_default=True,
+    help="longest wait for an insert to fill",
+)
+@click.option(
+    "--session-timeout",
+    type=click.FloatRange(0.1, 3_600),
+    default=6.0,
+    show_default=True,
+    help="seconds until a killed sink is out",
+)
+def sink(batch: int, linger_ms: float, session_timeout: float) -> None:
+    """Copy verdicts, impressions and sessions from Kafka into the warehouse until SIGINT or SIGTERM.
+
+    Rows are idempotent by event id, and offsets are committed after the insert: nothing is lost, a replay
+    leaves the same rows. PRECEDENT_BROKER and PRECEDENT_WAREHOUSE say where things are.
+
+    \b
+    Example:
+      PRECEDENT_BROKER=127.0.0.1:9092 PRECEDENT_WAREHOUSE=http://u:p@127.0.0.1:8123/precedent precedent sink
+    """
+    from streams.ingest.bulk import SinkConfig, run_sink
+    from streams.ingest.inserts import FREQUENT, LateWarehouse
+
+    log_to_stderr()
+    settings, address = broker_and_warehouse()
+    config = SinkConfig(settings.broker, batch=batch, linger_s=linger_ms / 1000.0, session_timeout_s=session_timeout)
+    inserts = LateWarehouse(address).inserts(FREQUENT)
+    run_sink(config, inserts, stop_event(), ready=lambda: ready("sink", settings.broker))
+
+
+@click.command()
+@click.option(
+    "--session-timeout",
+    type=click.FloatRange(0.1, 3_600),
+    default=6.0,
+    show_default=True,
+    help="seconds until a killed recorder is out",
+)
+def recorder(session_timeout: float) -> None:
+    """Record reports, exposures and rulings from Kafka in the warehouse until SIGINT or SIGTERM.
+
+    Events are acknowledged after their insert. PRECEDENT_BROKER and PRECEDENT_WAREHOUSE say where things are.
+
+    \b
+    Example:
+      PRECEDENT_BROKER=127.0.0.1:9092 PRECEDENT_WAREHOUSE=http://u:p@127.0.0.1:8123/precedent precedent recorder
+    """
+    from datetime import UTC, datetime
+
+    from streams.ingest.inserts import RARE, LateWarehouse
+    from streams.ingest.recorder import run_recorder
+    from streams.kafka.agents import AgentConfig, use_fast_loop
+    from streams.kafka.delivery import ConfirmedProducer
+
+    log_to_stderr()
+    settings, address = broker_and_warehouse()
+    config = AgentConfig(
+        settings.broker, "precedent-recorder", take_max=2_000, take_within_s=0.2, session_timeout_s=session_timeout
+    )
+    producer = ConfirmedProducer(settings.broker, client_id="precedent-recorder")
+    use_fast_loop()
+    asyncio.run(
+        run_recorder(
+            config,
+            LateWarehouse(address).inserts(RARE),
+            producer,
+            now=lambda: datetime.now(UTC),
+            ready=lambda: ready("recorder", settings.broker),
+        )
+    )
+    producer.close()
+
+
+@click.command()
+@click.option("--as-of", type=click.DateTime(), default=None, help="UTC; what happened later does not count [now]")
+def histories(as_of: "datetime | None") -> None:
+    """Compute features of all authors and viewers from the warehouse and write them, once.
+
+    A history never replaces a newer one. PRECEDENT_WAREHOUSE, _ONLINE_STORE and _FEATURES_WRITER say where things are.
+
+    \b
+    Example:
+      precedent histories --as-of 2026-11-01
+    """
+    from datetime import UTC, datetime
+
+    from features.writer import open_writer
+    from streams.histories import refresh
+    from warehouse.address import connect
+
+    _, address = broker_and_warehouse()
+    moment = datetime.now(UTC) if as_of is None else as_of.replace(tzinfo=UTC)
+
+    async def run() -> None:
+        writer = open_writer(FeaturesConfig.from_environment(os.environ))
+        done = await refresh(connect(address), writer, as_of=moment)
+        await writer.close()
+        click.echo(json.dumps({"as_of": moment.isoformat(), **{k: v._asdict() for k, v in done._asdict().items()}}))
+
+    asyncio.run(run())
