@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -160,14 +161,32 @@ class WorkerMetrics:
         self.progress.see(committed, sum(lag.values()), waiting=waiting)
 
 
-def serve_metrics(metrics: WorkerMetrics, *, host: str = "127.0.0.1", port: int = 0) -> ThreadingHTTPServer:
-    """Serve /metrics, and /live (200 while commits make progress, else 503), from a daemon thread."""
+class Liveness(Protocol):
+    """Whether there is progress, and for how long there was none."""
+
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def idle_s(self) -> float: ...
+
+
+class Observed(Protocol):
+    """What a part shows of itself."""
+
+    @property
+    def registry(self) -> CollectorRegistry: ...
+    @property
+    def progress(self) -> Liveness: ...
+
+
+def serve_metrics(metrics: Observed, *, host: str = "127.0.0.1", port: int = 0) -> ThreadingHTTPServer:
+    """Serve /metrics, and /live (200 while there is progress, else 503), from a daemon thread."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/live":
                 status = 200 if metrics.progress.alive else 503
-                body, kind = f"no commit for {metrics.progress.idle_s:.1f} s\n".encode(), "text/plain"
+                body, kind = f"no progress for {metrics.progress.idle_s:.1f} s\n".encode(), "text/plain"
             elif self.path == "/metrics":
                 status, body, kind = 200, generate_latest(metrics.registry), CONTENT_TYPE_LATEST
             else:
