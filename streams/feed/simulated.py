@@ -7,6 +7,7 @@ the two as plain functions.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +82,48 @@ def toxicity_aware(plan: Plan) -> Arms:
         ) from error
 
 
+def learning_policy(plan: Plan) -> Arms:
+    """Everyone is in one experiment: a policy that stays as it is against one that is refreshed every night.
+
+    Both arms are ranked alike; what differs is whose verdicts they read. The candidate is named by its first release,
+    whose seat its successors take. Raises `BadInputError` as `toxicity_aware` does.
+    """
+    try:
+        experiment = Experiment(
+            experiment_id="learning-policy",
+            hypothesis="Rulings that become precedents at once and the next policy overnight lower the report rate.",
+            subject=Subject.MODERATION,
+            layer="moderation",
+            buckets=(0, N_BUCKETS),
+            salt=f"learning-policy-{plan.seed}",
+            variants=(
+                Variant(name="frozen", share=0.5),
+                Variant(name="learning", share=0.5, decisions="candidate"),
+            ),
+            candidate_release=plan.release_version + 1,
+            **_plan_of(plan),
+        )
+    except ValidationError as error:
+        raise BadInputError(
+            f"experiment of {plan.days} days from day {plan.starts_on}: {first_reason(error)}"
+        ) from error
+    return Arms(experiment, (DEFAULT_POLICY,) * len(experiment.variants))
+
+
+def _plan_of(plan: Plan) -> dict[str, Any]:
+    """What every experiment on the simulated platform shares."""
+    return {
+        "primary": MetricName.REPORT_RATE,
+        "metrics": tuple(MetricName),
+        "guardrails": (Guardrail(metric=MetricName.USAGE_TIME_TOTAL, margin=0.02),),
+        "surfaces": plan.surfaces,
+        "starts_on": plan.begins + timedelta(days=plan.starts_on),
+        "ends_on": plan.begins + timedelta(days=plan.days - 1),
+        "pre_period_days": plan.starts_on,
+        "smallest_effect": 0.05,
+    }
+
+
 def _experiment(plan: Plan) -> Experiment:
     return Experiment(
         experiment_id="toxicity-aware-ranking",
@@ -93,12 +136,5 @@ def _experiment(plan: Plan) -> Experiment:
             Variant(name="control", share=0.5, ranking={"strength": 0.0}),
             Variant(name="toxicity-aware", share=0.5),
         ),
-        primary=MetricName.REPORT_RATE,
-        metrics=tuple(MetricName),
-        guardrails=(Guardrail(metric=MetricName.USAGE_TIME_TOTAL, margin=0.02),),
-        surfaces=plan.surfaces,
-        starts_on=plan.begins + timedelta(days=plan.starts_on),
-        ends_on=plan.begins + timedelta(days=plan.days - 1),
-        pre_period_days=plan.starts_on,
-        smallest_effect=0.05,
+        **_plan_of(plan),
     )
