@@ -166,9 +166,9 @@ def rebuild(since: datetime | None, until: datetime | None) -> None:
 def load(folder: Path) -> None:
     """Load the events of FOLDER, without Kafka: files that `precedent simulate platform` wrote, or a log of yours.
 
-    A file is named as its table: impressions, reports, sessions, exposures, rulings or verdicts, .parquet with columns
-    as in `precedent schema`, or .jsonl with a line an event. Rows that their contract refuses are counted and left
-    out, and the exit code is 1. Loading again changes no sum.
+    A file is named as its table: uploads, verdicts, impressions, reports, sessions, exposures, cases, rulings or
+    appeals, .parquet with columns as in `precedent schema`, or .jsonl with a line an event. Rows that their contract
+    refuses are counted and left out, and the exit code is 1. Loading again changes no sum.
 
     From nothing to a report, beside a `precedent warehouse` whose url is in PRECEDENT_WAREHOUSE:
 
@@ -206,8 +206,9 @@ def load(folder: Path) -> None:
 def erase_user(user_ids: tuple[str, ...]) -> None:
     """Erase users from every table, as viewers, reporters, authors and reviewers; safe to run again.
 
-    Rows about what they did are deleted. Verdicts on their videos and rulings that they made stay, without their name.
-    Topics keep events for as long as their retention says: run it again after a replay.
+    Rows about what they did are deleted, their uploads and appeals included. Verdicts on their videos and rulings
+    that they made stay, without their name. Topics keep events for as long as their retention says: run it again after
+    a replay.
 
     \b
     Example:

@@ -1,8 +1,9 @@
 """A person in, the warehouse without them out: rows about what they did leave, records about others lose their name.
 
 Whoever viewed, reported, visited or was exposed is deleted with these rows, daily and experiments' rows included. An
-author is a person too, and so is who ruled: verdicts and rulings are about a video and stay, with `ERASED` in place
-of the name. Counts by video hold nobody's name and stay as they are.
+author is a person too: what they uploaded and what they wrote in appeals is deleted. So is who ruled: verdicts and
+rulings are about a video and stay, with `ERASED` in place of the name. Cases and counts by video hold nobody's name
+and stay as they are.
 
 A topic that still holds the person's events brings them back when it is replayed: erase again afterwards.
 """
@@ -41,6 +42,8 @@ TRACES: tuple[Trace, ...] = (
     Trace("sessions", "user_id", "deleted"),
     Trace("reports", "reporter_id", "deleted"),
     Trace("exposures", "user_id", "deleted"),
+    Trace("uploads", "author_id", "deleted"),
+    Trace("appeals", "author_id", "deleted"),
     Trace("user_days", "user_id", "deleted"),
     Trace("experiment_users", "user_id", "deleted"),
     Trace("verdicts", "author_id", "renamed"),

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from contracts.taxonomy import Category
 from contracts.verdicts import Decision
 from warehouse.address import asking
+from warehouse.wanted import WANTED, wanted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -87,16 +88,8 @@ def event_ids_present(client: Queries, event_ids: Collection[str]) -> set[str]:
     """Those of `event_ids` that have a verdict; the ids travel as a table of their own, so there may be many."""
     if not event_ids:
         return set()
-    from clickhouse_connect.driver.external import ExternalData
-
-    lines = "".join(f"{_escaped(event_id)}\n" for event_id in event_ids).encode()
-    wanted = ExternalData(file_name="wanted.tsv", data=lines, fmt="TabSeparated", structure=["event_id String"])
-    sql = "SELECT DISTINCT event_id FROM verdicts WHERE event_id IN (SELECT event_id FROM wanted)"
-    return {row[0] for row in _ask(client, sql, external_data=wanted)}
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    sql = f"SELECT DISTINCT event_id FROM verdicts WHERE event_id IN {WANTED}"
+    return {row[0] for row in _ask(client, sql, external_data=wanted(event_ids))}
 
 
 def latency_quantiles(client: Queries, *, since: datetime = _EPOCH) -> LatencyQuantiles:

@@ -15,20 +15,24 @@ import pyarrow as pa
 from pydantic import AwareDatetime
 from pydantic.fields import FieldInfo
 
-from contracts.cases import Ruling
+from contracts.cases import CaseAppealed, CaseOpened, Ruling
 from contracts.errors import BadInputError, DependencyError, PrecedentError
 from contracts.records import Event, Record
 from contracts.verdicts import Verdict
+from contracts.videos import VideoUploaded
 from contracts.viewers import ExperimentExposure, Impression, UserReport, UserSession
 from warehouse.address import asking
 
 TABLES: Mapping[type[Event], str] = {
+    VideoUploaded: "uploads",
     Verdict: "verdicts",
     Impression: "impressions",
     UserReport: "reports",
     UserSession: "sessions",
     ExperimentExposure: "exposures",
+    CaseOpened: "cases",
     Ruling: "rulings",
+    CaseAppealed: "appeals",
 }
 """Which base table keeps which event."""
 _TIME = pa.timestamp("us", tz="UTC")
@@ -170,12 +174,18 @@ def _optional_records(values: Sequence[Any], type_: pa.StructType) -> pa.Array:
     """Records some of which are missing: those are null, their parts may not be, and take whatever stands first."""
     there = np.array([value is not None for value in values], np.bool_)
     if not there.any():
-        blank = pa.scalar({part.name: "" if pa.types.is_string(part.type) else 0 for part in type_}, type_)
+        blank = pa.scalar({part.name: None if part.nullable else _blank(part.type) for part in type_}, type_)
         records = pa.repeat(blank, len(values))
     else:
         places = np.maximum(np.cumsum(there) - 1, 0)
         records = _column([value for value in values if value is not None], type_).take(pa.array(places))
     return pa.StructArray.from_arrays(records.flatten(), fields=list(type_), mask=pa.array(~there))
+
+
+def _blank(type_: pa.DataType) -> Any:
+    if pa.types.is_list(type_):
+        return []
+    return "" if pa.types.is_string(type_) else 0
 
 
 def _check_columns(columns: pa.Table, schema: pa.Schema, table: str) -> None:

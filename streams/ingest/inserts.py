@@ -5,11 +5,14 @@ from typing import Any
 
 from contracts.records import Event
 from contracts.topics import (
+    CASES_APPEALS,
+    CASES_OPENED,
     CASES_RULINGS,
     EXPERIMENTS_EXPOSURES,
     USERS_REPORTS,
     USERS_SESSIONS,
     VIDEOS_IMPRESSIONS,
+    VIDEOS_UPLOADED,
     VIDEOS_VERDICTS,
     Topic,
 )
@@ -17,9 +20,9 @@ from warehouse.address import WarehouseAddress, connect
 from warehouse.sink import EventSink
 
 Insert = Callable[[Sequence[Event]], int]
-FREQUENT = (VIDEOS_VERDICTS, VIDEOS_IMPRESSIONS, USERS_SESSIONS)
+FREQUENT = (VIDEOS_UPLOADED, VIDEOS_VERDICTS, VIDEOS_IMPRESSIONS, USERS_SESSIONS)
 """What the bulk consumer copies."""
-RARE = (USERS_REPORTS, EXPERIMENTS_EXPOSURES, CASES_RULINGS)
+RARE = (USERS_REPORTS, EXPERIMENTS_EXPOSURES, CASES_OPENED, CASES_RULINGS, CASES_APPEALS)
 """What Faust agents record."""
 
 

@@ -1,4 +1,4 @@
-"""Reports, exposures and rulings in, warehouse rows out: Faust agents that insert, then acknowledge."""
+"""Reports, exposures, cases, rulings and appeals in, warehouse rows out: Faust agents that insert, then acknowledge."""
 
 import asyncio
 import logging

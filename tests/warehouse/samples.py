@@ -1,10 +1,11 @@
-"""Verdicts to insert: valid, small, different from each other."""
+"""Uploads and verdicts to insert: valid, small, different from each other."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from contracts.taxonomy import CATEGORIES, N_CATEGORIES, POSITIVE_INDEX, TAXONOMY_VERSION, Category
 from contracts.verdicts import CandidateDecision, Citation, Decision, Verdict
+from contracts.videos import FeedbackCounts, VideoUploaded
 
 # Verdicts are kept for three years from scoring, so the samples are from the day of the test.
 START = datetime.now(UTC) - timedelta(hours=1)
@@ -53,3 +54,19 @@ def candidate(number: int) -> CandidateDecision:
 
 def verdicts(first: int, last: int) -> list[Verdict]:
     return [verdict(number) for number in range(first, last)]
+
+
+def upload(number: int, occurred_at: datetime, **replaced: Any) -> VideoUploaded:
+    """The first version of video `number`, most of which is missing in turn."""
+    fields: dict[str, Any] = {
+        "event_id": f"upload-{number}",
+        "video_id": f"video-{number}",
+        "author_id": f"author-{number % 7}",
+        "occurred_at": occurred_at,
+        "title": ("标题\t\n 1", None)[number % 2],
+        "asr": "spoken" if number % 2 else None,
+        "media_url": "file:///v.mp4" if number % 3 else None,
+        "picture_count": number if number % 2 else None,
+        "feedback": FeedbackCounts(impressions=2**40 + number, reports=number) if number % 3 else None,
+    }
+    return VideoUploaded(**fields | replaced)

@@ -59,7 +59,7 @@ def test_absurd_rows_are_counted_and_left_out_and_the_first_is_named(
 def test_a_folder_without_events_a_table_twice_and_a_broken_file_are_bad_input(
     address: WarehouseAddress, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadInputError, match=r"has no events, must have .parquet or .jsonl files of verdicts, impr"):
+    with pytest.raises(BadInputError, match=r"has no events, must have .parquet or .jsonl files of uploads, verd"):
         run(address, tmp_path)
     (tmp_path / "reports.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(BadInputError, match=r"reports.parquet: cannot be read: .*"):

@@ -16,20 +16,23 @@ from contracts.errors import BadInputError, DependencyError
 from contracts.records import Event, Record
 from contracts.viewers import Impression
 from tests.warehouse.owners import running_owner, start_owner
-from tests.warehouse.samples import verdict
-from tests.warehouse.viewers import exposure, impression, report, ruling, session
+from tests.warehouse.samples import upload, verdict
+from tests.warehouse.viewers import appeal, at, case, exposure, impression, report, ruling, session
 from warehouse.address import Client, connect
 from warehouse.migrate import migrate
 from warehouse.sink import TABLES, EventSink, arrow_schema, to_arrow
 
 ARROW_OF = {"UInt32": pa.uint32(), "UInt64": pa.uint64(), "Float32": pa.float32(), "Float64": pa.float64()}
 SAMPLES: dict[str, Callable[[int], Event]] = {
+    "uploads": lambda n: upload(n, at(n % 3)),
     "verdicts": verdict,
     "impressions": lambda n: impression(n, f"user-{n % 5}", day=n % 3, toxicity=(None, 0.5)[n % 2]),
     "reports": lambda n: report(n, f"user-{n % 5}", day=n % 3),
     "sessions": lambda n: session(n, f"user-{n % 5}", day=n % 3),
     "exposures": lambda n: exposure(f"user-{n}", day=n % 3),
+    "cases": case,
     "rulings": ruling,
+    "appeals": appeal,
 }
 EVENTS = pytest.mark.parametrize("event", TABLES, ids=lambda event: event.__name__)
 

@@ -1,10 +1,11 @@
-"""What viewers do and reviewers rule, to insert: valid, small, on days counted from `DAY_0`."""
+"""What viewers do, authors appeal and reviewers rule, to insert: valid, small, on days counted from `DAY_0`."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contracts.cases import Ruling
-from contracts.taxonomy import Category
+from contracts.cases import CaseAppealed, CaseEvidence, CaseOpened, CaseReason, Ruling
+from contracts.taxonomy import CATEGORIES, Category
+from contracts.verdicts import Decision
 from contracts.viewers import ExperimentExposure, Impression, Surface, UserReport, UserSession
 
 # Whenever the tests run: how long a row is kept counts from its receipt.
@@ -85,3 +86,50 @@ def ruling(number: int, **replaced: Any) -> Ruling:
         "overrules": (None, "ruling-0")[number % 2],
     }
     return Ruling(**fields | replaced)
+
+
+def case(number: int, **replaced: Any) -> CaseOpened:
+    """A case on video `number`; every third has no evidence, every second of the others no reports."""
+    fields: dict[str, Any] = {
+        "event_id": f"case-opened-{number}",
+        "case_id": f"case-{number}",
+        "video_id": f"video-{number}",
+        "opened_at": at(0.0),
+        "reason": tuple(CaseReason)[number % 5],
+        "selection_probability": (1.0, 0.25)[number % 2],
+        "toxicity": 0.25,
+        "release_version": 3,
+        "casebook_version": 7,
+        "evidence": evidence(number) if number % 3 else None,
+    }
+    return CaseOpened(**fields | replaced)
+
+
+def evidence(number: int) -> CaseEvidence:
+    reported: dict[str, Any] = {
+        "impressions": 1_000,
+        "reporters": number,
+        "weighted_reports": 0.1 * number,
+        "report_rate": 0.5,
+        "over_line": 0.75,
+        "frames_digest": f"sha256:{number:064x}",
+    }
+    return CaseEvidence(
+        probabilities=(0.0625,) * len(CATEGORIES),
+        classifier=(0.0625,) * len(CATEGORIES),
+        category=Category.PLAGIARISM,
+        decision=Decision.DEMOTE,
+        **(reported if number % 2 else {}),
+    )
+
+
+def appeal(number: int, **replaced: Any) -> CaseAppealed:
+    fields: dict[str, Any] = {
+        "event_id": f"appeal-{number}",
+        "case_id": f"case-{number}",
+        "video_id": f"video-{number}",
+        "author_id": f"author-{number % 2}",
+        "appealed_at": at(0.5),
+        "statement": ("", "it is my own film")[number % 2],
+    }
+    return CaseAppealed(**fields | replaced)
