@@ -23,6 +23,7 @@ class DeadReason(StrEnum):
     CONTRACT = "contract"
     CLOCK = "clock"
     MEDIA = "media"
+    REFUSED = "refused"
     UNEXPECTED = "unexpected"
 
 
