@@ -1,7 +1,7 @@
 """Impressions, reports and rulings in; each video's feedback and each reporter's record out.
 
 Counts are of events, not of rows, and a reporter counts once a video. Rows come in blocks, so that a window's videos
-are never held at once. Both raise `DependencyError` when the warehouse does not answer.
+are never held at once. All raise `DependencyError` when the warehouse does not answer.
 """
 
 from collections.abc import Iterator
@@ -19,27 +19,41 @@ _RULED = """
     WHERE ruled_at <= {as_of:DateTime64(6, 'UTC')}
     GROUP BY video_id
 """
-_VIDEOS = f"""
-SELECT video_id, sum(shown) AS impressions,
-       arraySort(groupArrayIf((said_at, reporter_id), reporter_id != '')) AS reports, max(ruled) AS ruled
-FROM
-(
-    SELECT video_id, count() AS shown, '' AS reporter_id, toDateTime64(0, 6, 'UTC') AS said_at, '' AS ruled
-    FROM impressions FINAL
-    WHERE shown_at > {{since:DateTime64(6, 'UTC')}} AND shown_at <= {{as_of:DateTime64(6, 'UTC')}}
-    GROUP BY video_id
-    UNION ALL
-    SELECT video_id, 0, reporter_id, min(reported_at), ''
-    FROM reports FINAL
-    WHERE reported_at > {{since:DateTime64(6, 'UTC')}} AND reported_at <= {{as_of:DateTime64(6, 'UTC')}}
-    GROUP BY video_id, reporter_id
-    UNION ALL
-    SELECT video_id, 0, '', toDateTime64(0, 6, 'UTC'), category FROM ({_RULED})
-)
-GROUP BY video_id
-HAVING impressions > 0 OR notEmpty(reports)
-ORDER BY video_id
-"""
+_SHOWN_THEN = "shown_at > {since:DateTime64(6, 'UTC')} AND shown_at <= {as_of:DateTime64(6, 'UTC')}"
+_SAID_THEN = "reported_at > {since:DateTime64(6, 'UTC')} AND reported_at <= {as_of:DateTime64(6, 'UTC')}"
+_CAME = "received_at > {after:DateTime64(6, 'UTC')}"
+_REPORTED = f"(SELECT video_id FROM reports WHERE {_SAID_THEN})"
+_FRESH = f"""(
+    SELECT video_id FROM impressions WHERE {_SHOWN_THEN} AND {_CAME}
+    UNION DISTINCT SELECT video_id FROM reports WHERE {_SAID_THEN} AND {_CAME}
+)"""
+
+
+def _videos(of: str) -> str:
+    """What the window holds of the videos that `of` is true of."""
+    return f"""
+        SELECT video_id, sum(shown) AS impressions,
+               arraySort(groupArrayIf((said_at, reporter_id), reporter_id != '')) AS reports, max(ruled) AS ruled
+        FROM
+        (
+            SELECT video_id, count() AS shown, '' AS reporter_id, toDateTime64(0, 6, 'UTC') AS said_at, '' AS ruled
+            FROM impressions FINAL
+            WHERE {_SHOWN_THEN} AND {of}
+            GROUP BY video_id
+            UNION ALL
+            SELECT video_id, 0, reporter_id, min(reported_at), ''
+            FROM reports FINAL
+            WHERE {_SAID_THEN} AND {of}
+            GROUP BY video_id, reporter_id
+            UNION ALL
+            SELECT video_id, 0, '', toDateTime64(0, 6, 'UTC'), category FROM ({_RULED})
+        )
+        GROUP BY video_id
+        HAVING impressions > 0 OR notEmpty(reports)
+        ORDER BY video_id
+    """
+
+
 # Who reports what was ruled on already agrees with what everybody can see: that earns and costs nothing.
 _REPORTERS = f"""
 SELECT reporter_id, countIf(category != 'positive'), countIf(category = 'positive')
@@ -89,10 +103,28 @@ class Streams(Protocol):
 
 def video_feedback(client: Streams, *, since: datetime, as_of: datetime) -> Iterator[list[VideoFeedback]]:
     """Every video seen or reported after `since` and up to `as_of`, in blocks, by video."""
-    with (
-        asking("feedback on videos"),
-        client.query_row_block_stream(_VIDEOS, {"since": since, "as_of": as_of}) as stream,
-    ):
+    yield from _feedback(client, _videos("true"), {"since": since, "as_of": as_of})
+
+
+def reported_feedback(client: Streams, *, since: datetime, as_of: datetime) -> Iterator[list[VideoFeedback]]:
+    """As `video_feedback`, of the videos alone that have a report: all that weighing the window's reports needs."""
+    yield from _feedback(client, _videos(f"video_id IN {_REPORTED}"), {"since": since, "as_of": as_of})
+
+
+def fresh_feedback(
+    client: Streams, *, after: datetime, since: datetime, as_of: datetime
+) -> Iterator[list[VideoFeedback]]:
+    """As `video_feedback`, of the videos alone of which an impression or report reached the warehouse after `after`.
+
+    Each with its whole window, what came before included. Rows are stamped up to `warehouse.daily.UNSETTLED` before
+    they become visible: asking each time from so long before the last time leaves none out, and names some twice.
+    """
+    given = {"after": after, "since": since, "as_of": as_of}
+    yield from _feedback(client, _videos(f"video_id IN {_FRESH}"), given)
+
+
+def _feedback(client: Streams, sql: str, parameters: dict[str, Any]) -> Iterator[list[VideoFeedback]]:
+    with asking("feedback on videos"), client.query_row_block_stream(sql, parameters) as stream:
         for block in filter(None, stream):
             yield [
                 VideoFeedback(

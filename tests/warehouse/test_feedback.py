@@ -1,5 +1,6 @@
 """Feedback on videos and the records of reporters, on a few events counted by hand."""
 
+from datetime import UTC, datetime
 from itertools import chain
 
 from contracts.cases import Ruling
@@ -7,7 +8,15 @@ from contracts.taxonomy import Category
 from contracts.viewers import Impression, UserReport
 from tests.warehouse.viewers import at, impression, report, ruling
 from warehouse.address import Client
-from warehouse.feedback import Report, ReporterRecord, VideoFeedback, reporter_records, video_feedback
+from warehouse.feedback import (
+    Report,
+    ReporterRecord,
+    VideoFeedback,
+    fresh_feedback,
+    reported_feedback,
+    reporter_records,
+    video_feedback,
+)
 from warehouse.sink import EventSink
 
 
@@ -40,6 +49,24 @@ def test_a_video_counts_impressions_of_the_window_and_each_reporter_once(databas
         VideoFeedback("v1", 2, (Report("ann", at(0.2)), Report("cat", at(0.3))), None),
         VideoFeedback("v2", 1, (), None),
         VideoFeedback("v3", 0, (Report("bob", at(0.5)),), Category.PLAGIARISM),
+    ]
+
+
+def test_only_reported_or_fresh_videos_are_asked_for_with_their_whole_window(database: Client) -> None:
+    window = {"since": at(-1.0), "as_of": at(1.0)}
+    EventSink(database, Impression).insert([impression(n, f"u{n}", video_id=f"v{n % 3}") for n in range(6)])
+    EventSink(database, UserReport).insert([report(1, "ann", 0.2, video_id="v1"), report(2, "ann", 9.0, video_id="v2")])
+    v1 = VideoFeedback("v1", 2, (Report("ann", at(0.2)),), None)
+    assert list(chain.from_iterable(reported_feedback(database, **window))) == [v1]
+    looked = datetime.now(UTC)
+    assert list(fresh_feedback(database, after=looked, **window)) == []
+    EventSink(database, Impression).insert(
+        [impression(9, "late", video_id="v0"), impression(8, day=9.0, video_id="v1")]
+    )
+    EventSink(database, UserReport).insert([report(3, "bob", 0.1, video_id="v1")])
+    assert list(chain.from_iterable(fresh_feedback(database, after=looked, **window))) == [
+        VideoFeedback("v0", 3, (), None),
+        VideoFeedback("v1", 2, (Report("bob", at(0.1)), Report("ann", at(0.2))), None),
     ]
 
 
