@@ -1,0 +1,117 @@
+"""A scenario in, its worlds out: everyone judged by the frozen policy, everyone by the learning one, half by each."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from policy.casebook import Evidence
+from policy.train import TrainSettings, train
+from simulation.latents import draw_latents
+from simulation.platform.day import Day
+from simulation.platform.days import live
+from simulation.platform.population import Assigner, Population, draw_population, everyone
+from simulation.uploads import to_case, to_truth, to_upload
+from streams.feed.simulated import Arms, learning_policy
+from streams.weeks.judging import Judge
+from streams.weeks.moderation import FROZEN, LEARNING, LearningModeration, Refresh, Reviewer
+from streams.weeks.scenario import Scenario
+
+SETTINGS = replace(TrainSettings(), fused=False)
+"""Words only: the platform's videos have no pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weeks:
+    """The platform, the experiment, and the release of the first day."""
+
+    scenario: Scenario
+    population: Population
+    arms: Arms
+    first: Judge
+
+
+@dataclass(slots=True)
+class Exposed:
+    """Impressions of violative videos, by day and arm (or all in one world): of each trend, and of the rest.
+
+    violative_A_D_K: int64 by arm, day and kind, the trends in order and then all others. shown_A_D: all impressions.
+    """
+
+    violative_A_D_K: npt.NDArray[np.int64]
+    shown_A_D: npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Watch:
+    """Counts what is shown while a world is lived."""
+
+    population: Population
+    counts: Exposed = field(init=False)
+
+    def __post_init__(self) -> None:
+        kinds, days = len(self.population.settings.videos.trends) + 1, self.population.plan.days
+        self.counts = Exposed(np.zeros((2, days, kinds), np.int64), np.zeros((2, days), np.int64))
+
+    def through(self, days: Iterator[Day]) -> Iterator[Day]:
+        """Pass the days on, counted."""
+        videos = self.population.videos
+        for day in days:
+            arm_I = np.maximum(day.arm_S[day.session_I], 0)
+            bad = videos.violative[day.video_I]
+            kind = videos.trend_M[day.video_I]
+            for arm in (FROZEN, LEARNING):
+                mine = arm_I == arm
+                self.counts.shown_A_D[arm, day.day] = mine.sum()
+                kinds = self.counts.violative_A_D_K.shape[2]
+                self.counts.violative_A_D_K[arm, day.day] = np.bincount(kind[mine & bad] % kinds, minlength=kinds)
+            yield day
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A world that can be lived: its moderation, its days, and what is counted on the way."""
+
+    moderation: LearningModeration
+    watch: Watch
+    days: Iterator[Day]
+
+
+def prepare(scenario: Scenario, *, tick: Callable[[str], None] = lambda _: None) -> Weeks:
+    """Draw the platform and train the release of its first day, which has never seen a trend."""
+    plan = scenario.plan
+    tick("draw the platform")
+    population = draw_population(plan, scenario.platform)
+    tick(f"train the first release on {scenario.taught} cases")
+    taught = tuple(_taught(scenario.taught, scenario.seed + 1_000))
+    policy = train(taught, settings=SETTINGS, seed=scenario.seed)
+    return Weeks(scenario, population, learning_policy(plan), Judge(policy, SETTINGS, 1, taught))
+
+
+def world(weeks: Weeks, reviewer: Reviewer, refresh: Refresh, assigner: Assigner, *, learns: bool) -> World:
+    """A world of the weeks: who is judged by which policy, and whether anything is learned in it."""
+    moderation = LearningModeration(weeks.population, weeks.scenario, weeks.first, reviewer, refresh, learns=learns)
+    watch = Watch(weeks.population)
+    days = watch.through(live(weeks.population, weeks.arms.rank, assigner, moderation))
+    return World(moderation, watch, days)
+
+
+def all_frozen(weeks: Weeks, reviewer: Reviewer, refresh: Refresh) -> World:
+    """Nobody's policy learns."""
+    return world(weeks, reviewer, refresh, everyone(FROZEN), learns=False)
+
+
+def all_learning(weeks: Weeks, reviewer: Reviewer, refresh: Refresh) -> World:
+    """Everybody is judged by the learning policy from the experiment's first day on."""
+    return world(weeks, reviewer, refresh, everyone(LEARNING), learns=True)
+
+
+def experiment(weeks: Weeks, reviewer: Reviewer, refresh: Refresh) -> World:
+    """Half of the users in each arm; they share videos, reports and rulings."""
+    return world(weeks, reviewer, refresh, weeks.arms.assign, learns=True)
+
+
+def _taught(n: int, seed: int) -> Iterator[Evidence]:
+    for latents in draw_latents(n, seed):
+        yield Evidence(to_case(to_upload(latents, seed, None), to_truth(latents, seed)), None)

@@ -1,0 +1,46 @@
+"""What the weeks are like: every number with its reason, fixed before any effect was measured with it."""
+
+from dataclasses import dataclass
+
+from contracts.taxonomy import Category
+from simulation.platform.population import Plan
+from simulation.platform.settings import PlatformSettings, TrendWave, VideoSettings
+
+WAVES = (
+    TrendWave("fruit cups", Category.PROHIBITED_GOODS, starts_on=16, share=0.04, benign_share=0.01),
+    TrendWave("subsidy wheel", Category.FALSE_BENEFITS, starts_on=26, share=0.04, benign_share=0.01),
+)
+"""Two trends, ten days apart, each as large as the rest of one violative category at its height; with a fifth as many
+videos that only speak of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """How large the weeks are.
+
+    viewers, pre_days, days: who lives how many days before and during the experiment.
+    per_1000_viewers: uploads a day, fewer than the platform's usual 300, so that each can be judged by its words by a
+      real student in minutes; a video then has as many viewers as a popular one has there.
+    taught: decided cases that the first release learns from, none of them about a trend.
+    rulings_a_day: what reviewers get through: one upload in fifteen.
+    nights_between: refreshes are every so many nights; precedents are published every night.
+    """
+
+    viewers: int = 10_000
+    pre_days: int = 14
+    days: int = 28
+    per_1000_viewers: float = 90.0
+    waves: tuple[TrendWave, ...] = WAVES
+    taught: int = 2_000
+    rulings_a_day: int = 60
+    nights_between: int = 1
+    seed: int = 7
+
+    @property
+    def plan(self) -> Plan:
+        return Plan(self.viewers, self.pre_days + self.days, self.seed, starts_on=self.pre_days)
+
+    @property
+    def platform(self) -> PlatformSettings:
+        """The platform's central setting, but for the uploads and the trends among them."""
+        return PlatformSettings(videos=VideoSettings(per_1000_viewers=self.per_1000_viewers, trends=self.waves))
