@@ -6,11 +6,11 @@ draw_latents -> say ---------> VideoUploaded -> uploads.jsonl
              -> DecidedCase -> cases.jsonl      (to train from, where asked for)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from contracts.cases import DecidedCase
 from contracts.records import Id, Probability, Record
@@ -50,9 +50,19 @@ class Simulation:
     as_cases: bool = False
 
 
-def to_upload(latents: Latents, seed: int, media: Path | None) -> VideoUploaded:
-    """The event, from what an uploader and the viewers show; the clip at `media` need not exist yet."""
-    words = say(latents, seed)
+def to_upload(
+    latents: Latents,
+    seed: int,
+    media: Path | None,
+    *,
+    book: Mapping[str, Any] | None = None,
+    framed: float | None = None,
+) -> VideoUploaded:
+    """The event, from what an uploader and the viewers show; the clip at `media` need not exist yet.
+
+    `book` and `framed`: see `say`.
+    """
+    words = say(latents, seed, book=book, framed=framed)
     nothing_said = words.title is None and words.ocr is None and words.asr is None
     return VideoUploaded(
         event_id=latents.event_id,

@@ -163,6 +163,29 @@ def _shoulders(film: Film) -> None:
     film.patch(0.25, 0.72, 0.5, 0.28)[:] = film.colour((0.6, 0.8), (0.2, 0.8))
 
 
+def _shelves(film: Film) -> None:
+    """Rails across the picture with upright things in a row on each, as in a shop."""
+    rails, pale = int(film.rng.integers(2, 4)), film.light.colour(0.1, 0.1, 0.9)
+    for rail in range(rails):
+        y = (rail + 0.85) / (rails + 0.2)
+        film.patch(0.0, y, 1.0, 0.03)[:] = pale
+        for place in range(int(film.rng.integers(6, 10))):
+            film.patch(0.03 + 0.1 * place, y - 0.16, 0.05, 0.16)[:] = film.colour((0.5, 1.0), (0.6, 1.0))
+
+
+def _wheel(film: Film) -> None:
+    """A wheel of fortune: a large disc of sectors in two colours that turns."""
+    rng, size, sectors = film.rng, int(film.rng.uniform(0.6, 0.8) * film.side), 2 * int(film.rng.integers(3, 6))
+    colours = film.colour((0.85, 0.3), (0.7, 1.0)), film.colour((0.15, 0.1), (0.8, 1.0))
+    disc, at = shape_mask("disc", size, 0.0), np.linspace(-1.0, 1.0, size)
+    angle = np.arctan2(at[:, None], at[None, :]) / (2 * np.pi)
+    x, y, turns = rng.uniform(0.35, 0.65) * film.width, rng.uniform(0.4, 0.6) * film.height, rng.uniform(0.2, 0.6)
+    for frame in range(len(film.frames)):
+        odd = np.floor(sectors * (angle + turns * frame / film.fps)) % 2 == 1
+        film.stamp(frame, Stencil.of(disc & odd, colours[0]), x, y)
+        film.stamp(frame, Stencil.of(disc & ~odd, colours[1]), x, y)
+
+
 MARKS: Mapping[str, Callable[[Film], None]] = {
     "banner": _banner,
     "border": _border,
@@ -175,10 +198,12 @@ MARKS: Mapping[str, Callable[[Film], None]] = {
     "mirror": _mirror,
     "mosaic": _mosaic,
     "price tag": _price_tag,
+    "shelves": _shelves,
     "shoulders": _shoulders,
     "sirens": _sirens,
     "steam": _steam,
     "subtitles": _subtitles,
     "vignette": _vignette,
     "watermark": _watermark,
+    "wheel": _wheel,
 }

@@ -58,14 +58,17 @@ def phrasebook(language: str) -> Mapping[str, Any]:
     return tomllib.loads(resources.files("simulation.words").joinpath(f"{language}.toml").read_text("utf-8"))
 
 
-def say(latents: Latents, seed: int) -> Words:
-    """The words of one video; the same video and seed give the same words."""
+def say(latents: Latents, seed: int, *, book: Mapping[str, Any] | None = None, framed: float | None = None) -> Words:
+    """The words of one video; the same video and seed give the same words.
+
+    `book`: other phrases than the usual ones; `framed`: another share with a sign of what its violative words are for.
+    """
     chance = random.Random(f"{seed}:words:{latents.number}")
-    book = phrasebook("zh" if latents.chinese else "en")
+    book = book or phrasebook("zh" if latents.chinese else "en")
     topic = _topic(latents, book, chance)
     telling = _some(topic["phrases"], 3 + int(chance.random() * 3), chance)
     if latents.words is Leaning.VIOLATIVE:
-        telling = _mixed(telling, latents, book, chance)
+        telling = _mixed(telling, latents, book, chance, framed)
     common = book["common"]
     chatter = _some(common["chatter"], 7 + int(chance.random() * 8), chance)
     strays = [
@@ -104,11 +107,13 @@ def _topic(latents: Latents, book: Mapping[str, Any], chance: random.Random) -> 
     return found
 
 
-def _mixed(telling: list[str], latents: Latents, book: Mapping[str, Any], chance: random.Random) -> list[str]:
+def _mixed(
+    telling: list[str], latents: Latents, book: Mapping[str, Any], chance: random.Random, framed: float | None
+) -> list[str]:
     """Violative words come among the shared words of their topic, and perhaps with a sign of what they are for."""
     lines = [*telling, *_some(book["shared"][latents.about.value]["phrases"], 1 + int(chance.random() * 2), chance)]
-    good = latents.category is Category.POSITIVE
-    if chance.random() < (SHARE_FRAMED_IF_POSITIVE if good else SHARE_FRAMED_IF_VIOLATIVE):
+    usual = SHARE_FRAMED_IF_POSITIVE if latents.category is Category.POSITIVE else SHARE_FRAMED_IF_VIOLATIVE
+    if chance.random() < (usual if framed is None else framed):
         frames = book["frames"][_pick(sorted(book["frames"]), chance)]
         lines += _some(frames, 1 + int(chance.random() * 2), chance)
     return lines
