@@ -14,6 +14,7 @@ class Day:
     (`OUTSIDE` where none is in force), started_ms_S and ended_ms_S (of the day).
     Impressions I, in order of session and time: session_I (row of S), position_I, video_I, shown_ms_I, watch_ms_I,
     toxicity_I (as served, NaN where unknown), reported_I.
+    release_A: whose scores each arm was served, as `Served` has it.
     """
 
     day: int
@@ -30,7 +31,13 @@ class Day:
     watch_ms_I: npt.NDArray[np.int32]
     toxicity_I: npt.NDArray[np.float32]
     reported_I: npt.NDArray[np.bool_]
+    release_A: tuple[int, ...] = ()
 
     @property
     def viewers_of_impressions(self) -> npt.NDArray[np.int64]:
         return self.viewer_S[self.session_I]
+
+    def releases_of_impressions(self, default: int) -> npt.NDArray[np.uint32]:
+        """The version of the release whose scores each impression was ranked by: uint32 [I]."""
+        by_arm = np.array(self.release_A or (default,), np.uint32)
+        return by_arm[np.minimum(np.maximum(self.arm_S[self.session_I], 0), len(by_arm) - 1)]

@@ -9,7 +9,7 @@ chances: everyone in control, everyone in treatment, and the experiment between 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,7 +60,7 @@ def live(
             _live_some(population, sessions.part(slice(first, first + _AT_ONCE)), known, shelved, ranker, day)
             for first in range(0, max(1, len(sessions)), _AT_ONCE)
         ]
-        today = _joined(day, parts)
+        today = replace(_joined(day, parts), release_A=shelved.served.release_A)
         yield today
         moderation.close_day(today)
         _remember(standing, today, parts, population)
@@ -139,13 +139,15 @@ def _columns(
 def _joined(day: int, parts: Sequence[_Lived]) -> Day:
     """The parts of a day as one, session rows counted on."""
     offset = 0
-    columns: dict[str, list[npt.NDArray[Any]]] = {one.name: [] for one in fields(Day) if one.name != "day"}
+    columns: dict[str, list[npt.NDArray[Any]]] = {
+        one.name: [] for one in fields(Day) if one.name.endswith(("_S", "_I"))
+    }
     for part in parts:
         for name, values in columns.items():
             column = getattr(part.day, name)
             values.append(column + offset if name == "session_I" else column)
         offset += len(part.day.viewer_S)
-    return Day(day, *map(np.concatenate, columns.values()))
+    return Day(day, **{name: np.concatenate(values) for name, values in columns.items()})
 
 
 def _remember(standing: Standing, today: Day, parts: Sequence[_Lived], population: Population) -> None:

@@ -100,7 +100,7 @@ class LearningModeration:
             self._score(LEARNING, self.learning, np.concatenate([new, again]))
         self._rescore.clear()
         self._feature[:, self._cleared] = self._population.settings.feedback.cleared_toxicity
-        return Served(self._feature.copy(), self._removed.copy())
+        return Served(self._feature.copy(), self._removed.copy(), (self._frozen.version, self.learning.version))
 
     def close_day(self, today: Day) -> None:
         """Weigh the reports, open cases, rule within the budget, publish, and refresh on its nights."""

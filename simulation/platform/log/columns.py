@@ -50,7 +50,7 @@ def events_of(day: Day, population: Population, experiment: Experiment) -> Event
     place_I = _joined(visit_S.take(rows), _text(day.position_I))
     user_I, video_I = users.take(pa.array(day.viewers_of_impressions)), videos.take(pa.array(day.video_I))
     unknown_I = np.isnan(day.toxicity_I)
-    version_I = np.full(len(rows), plan.release_version, np.uint32)
+    version_I = day.releases_of_impressions(plan.release_version)
     impressions = pa.table(
         {
             "event_id": _prefixed(f"i{plan.seed}-", place_I),

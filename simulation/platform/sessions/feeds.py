@@ -45,10 +45,12 @@ class Served:
 
     feature_A_M: float32, the toxicity feature as each arm reads it, NaN where no verdict is known; one row where all
     arms read the same. Who is outside the experiment reads the first. removed_M: hidden from everybody.
+    release_A: whose scores they are, by arm as the features; the plan's release where nothing is said.
     """
 
     feature_A_M: npt.NDArray[np.float32]
     removed_M: npt.NDArray[np.bool_]
+    release_A: tuple[int, ...] = ()
 
     def read(self, arm_S: npt.NDArray[np.int8], video_S_K: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """The feature of K videos in each of S sessions: float32 [S, K]."""

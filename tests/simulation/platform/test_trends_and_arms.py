@@ -58,12 +58,13 @@ def test_moderation_that_is_handed_in_decides_what_is_served_and_sees_every_day(
     n = len(population.videos)
     feature: npt.NDArray[np.float32] = np.stack([np.full(n, 0.25), np.full(n, 0.75)]).astype(np.float32)
     removed = np.arange(n) % 2 == 0
-    moderation = Dictated(Served(feature, removed))
+    moderation = Dictated(Served(feature, removed, (3, 5)))
     days = list(live(population, by_arm, every_other, moderation))
     assert moderation.seen == list(range(SMALL.days))
     for day in days:
         arm_I = day.arm_S[day.session_I]
         assert np.array_equal(day.toxicity_I, np.where(arm_I == 1, 0.75, 0.25).astype(np.float32))
+        assert np.array_equal(day.releases_of_impressions(9), np.where(arm_I == 1, 5, 3))
         opened_by_link = day.position_I == 0
         assert not removed[day.video_I[~opened_by_link]].any()
     assert (days[-1].arm_S == 1).any()
