@@ -147,7 +147,8 @@ def _joined(day: int, parts: Sequence[_Lived]) -> Day:
             column = getattr(part.day, name)
             values.append(column + offset if name == "session_I" else column)
         offset += len(part.day.viewer_S)
-    return Day(day, **{name: np.concatenate(values) for name, values in columns.items()})
+    whole: dict[str, Any] = {name: np.concatenate(values) for name, values in columns.items()}
+    return Day(day, **whole)
 
 
 def _remember(standing: Standing, today: Day, parts: Sequence[_Lived], population: Population) -> None:
