@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from contracts.taxonomy import CATEGORIES, POSITIVE_INDEX
+from contracts.taxonomy import CATEGORIES, POSITIVE_INDEX, Category
 from contracts.videos import VideoUploaded
 from simulation.latents import PAIRS_IF_POSITIVE, PAIRS_IF_VIOLATIVE, SHARE_CHINESE, Latents, Pair
 from simulation.platform.population import Population
 from simulation.platform.videos import NO_TREND
+from simulation.trends.settings import PAIRS_OF_LOOK_ALIKES, PAIRS_OF_TREND, SCENARIO
+from simulation.trends.uploads import trend_book
 from simulation.uploads import to_upload
 
 VIDEOS_PER_AUTHOR = 4
@@ -36,14 +38,23 @@ class Contents:
         """The uploads of the videos at `rows`, in order; their ids are those of the platform's events."""
         return [self._upload(int(row)) for row in rows]
 
+    def about(self, row: int) -> Category:
+        """The category that a video speaks of, whether or not it breaks it."""
+        trend = int(self._population.videos.trend_M[row])
+        return (
+            CATEGORIES[self._about[row]]
+            if trend == NO_TREND
+            else self._population.settings.videos.trends[trend].category
+        )
+
     def _upload(self, row: int) -> VideoUploaded:
         plan, videos = self._population.plan, self._population.videos
-        violative = bool(videos.violative[row])
+        violative, trend = bool(videos.violative[row]), int(videos.trend_M[row])
         pairs = PAIRS_IF_VIOLATIVE if violative else PAIRS_IF_POSITIVE
+        if trend != NO_TREND:
+            pairs = PAIRS_OF_TREND if violative else PAIRS_OF_LOOK_ALIKES
+        about = self.about(row)
         words, picture = _drawn(pairs, float(self._u_pair[row]))
-        trend = int(videos.trend_M[row])
-        waves = self._population.settings.videos.trends
-        about = waves[trend].category if trend != NO_TREND else CATEGORIES[self._about[row]]
         midnight = datetime(plan.begins.year, plan.begins.month, plan.begins.day, tzinfo=UTC)
         latents = Latents(
             number=row,
@@ -59,7 +70,11 @@ class Contents:
             chinese=bool(self._u_chinese[row] < SHARE_CHINESE),
             feedback=None,
         )
-        return to_upload(latents, plan.seed, None)
+        if trend == NO_TREND:
+            return to_upload(latents, plan.seed, None)
+        name = self._population.settings.videos.trends[trend].name
+        book = trend_book("zh" if latents.chinese else "en", name, about)
+        return to_upload(latents, plan.seed, None, book=book, framed=None if violative else SCENARIO.framed)
 
 
 def _drawn(pairs: Mapping[Pair, float], u: float) -> Pair:

@@ -42,7 +42,7 @@ Refresh = Callable[[Policy, Sequence[Evidence], Sequence[Evidence]], Policy]
 class Reviewer(Protocol):
     """Rules on cases, and errs now and then."""
 
-    def __call__(self, case_id: str, truth: Category, /) -> Category: ...
+    def __call__(self, case_id: str, truth: Category, /, about: Category | None = None) -> Category: ...
 
 
 @dataclass(slots=True)
@@ -185,7 +185,7 @@ class LearningModeration:
         for one in ranked[: self._scenario.rulings_a_day]:
             _, row = self._waiting.pop(one.case.case_id)
             truth = CATEGORIES[self._population.videos.category_M[row]]
-            found = self._reviewer(one.case.case_id, truth)
+            found = self._reviewer(one.case.case_id, truth, self._contents.about(row))
             self.rulings.wrong += found is not truth
             self.rulings.category_of[row], self.rulings.at[row] = found, now
             (self._removed if found is not Category.POSITIVE else self._cleared)[row] = True

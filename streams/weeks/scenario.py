@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-from contracts.taxonomy import Category
 from simulation.platform.population import Plan
 from simulation.platform.settings import PlatformSettings, TrendWave, VideoSettings
+from simulation.trends.settings import FRUIT_CUPS, SUBSIDY_WHEEL
 
 WAVES = (
-    TrendWave("fruit cups", Category.PROHIBITED_GOODS, starts_on=16, share=0.04, benign_share=0.01),
-    TrendWave("subsidy wheel", Category.FALSE_BENEFITS, starts_on=26, share=0.04, benign_share=0.01),
+    TrendWave(FRUIT_CUPS.name, FRUIT_CUPS.category, starts_on=16, share=0.04, benign_share=0.01),
+    TrendWave(SUBSIDY_WHEEL.name, SUBSIDY_WHEEL.category, starts_on=26, share=0.04, benign_share=0.01),
 )
-"""Two trends, ten days apart, each as large as the rest of one violative category at its height; with a fifth as many
+"""Two trends, ten days apart, each as large as the rest of one violative category at its height; with a quarter as many
 videos that only speak of it."""
 
 
