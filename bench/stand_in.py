@@ -109,10 +109,10 @@ def publish_casebook(root: Path, version: int, casebook: Casebook) -> None:
     write_published(ReleasesRoot(root), pin, casebook, (), now=datetime.now(UTC))
 
 
-def point_to(root: Path, live: Pin, *, canary: Pin | None = None) -> None:
+def point_to(root: Path, live: Pin, *, canary: Pin | None = None, share: float = 0.0) -> None:
     """Move the pointer of a releases root."""
     path = ReleasesRoot(root).pointer_path
-    pointer = ReleasePointer(live=live, canary=canary, updated_at=datetime.now(UTC))
+    pointer = ReleasePointer(live=live, canary=canary, canary_share=share, updated_at=datetime.now(UTC))
     draft = path.with_suffix(".partial")
     draft.write_text(pointer.model_dump_json())
     draft.replace(path)

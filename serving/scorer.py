@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from contracts.errors import BadInputError
 from contracts.releases import Pin
 from serving.preprocess.inputs import ModelInputs
 
@@ -31,6 +32,23 @@ class Scores:
 
     def __len__(self) -> int:
         return int(self.probabilities.shape[0])
+
+    def take(self, rows: npt.NDArray[np.intp]) -> "Scores":
+        """The scores of the videos at `rows`, in that order."""
+        return Scores(
+            self.probabilities[rows],
+            self.classifier[rows],
+            self.cited_ids[rows],
+            self.cited_categories[rows],
+            self.cited_similarities[rows],
+        )
+
+
+def check_probabilities(probabilities_B_16: npt.NDArray[np.float32], place: str) -> None:
+    """Raise `BadInputError` naming `place` unless each row is of probabilities that sum to 1 within 1e-3."""
+    off = float(np.abs(probabilities_B_16.sum(axis=1) - 1.0).max(initial=0.0))
+    if not np.isfinite(off) or off > 1e-3 or probabilities_B_16.min(initial=0.0) < -1e-6:
+        raise BadInputError(f"{place}: probabilities sum to 1 within {off:.3g}, must be within 1e-3")
 
 
 class Scorer(Protocol):

@@ -1,5 +1,8 @@
 """Turn raw upload events into verdicts and dead letters: check, decode, preprocess, score, judge.
 
+While a candidate release is a canary, its scores make the verdicts of its share of the videos, the live release's
+those of all others; where the candidate does not answer, the live release judges them all.
+
 Nothing here knows Kafka, Triton or Feast: each part is an argument, described by a protocol. A failure of an
 *event* becomes its dead letter; a failure of a *part* is raised as it came, and nothing is lost, because the
 caller acknowledges only what it has kept.
@@ -22,6 +25,7 @@ from contracts.releases import InputShape, Pin, Release
 from contracts.topics import VIDEOS_UPLOADED
 from contracts.verdicts import CandidateDecision, Verdict
 from contracts.videos import VideoUploaded
+from policy.rollout.canary import canary_rows
 from serving.preprocess.inputs import ModelInputs
 from serving.preprocess.media import Frames, MediaError
 from serving.scorer import Scorer, Scores
@@ -62,15 +66,27 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The release that judges a batch, the pinned models that score it, and the policy that is tried beside it."""
+    """The release that judges a batch, the pinned models that score it, and the policy that is tried beside it.
+
+    `canary_share`: the share of the videos, in [0, 1], of which the candidate decides.
+    """
 
     release: Release
     pin: Pin
     candidate: "Policy | None" = None
+    canary_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a candidate policy says of B uploads: its scores, and what it decides of each, in order."""
+
+    scores: Scores
+    decisions: Sequence[CandidateDecision]
 
 
 class SecondOpinion(Protocol):
-    """What a candidate policy decides of B uploads; None where it does not say so soon. It never raises."""
+    """What a candidate policy says of B uploads; None where it does not say so soon. It never raises."""
 
     async def __call__(
         self,
@@ -78,7 +94,7 @@ class SecondOpinion(Protocol):
         frames: Sequence[Frames | None],
         inputs: ModelInputs,
         policy: Policy,
-    ) -> Sequence[CandidateDecision] | None: ...
+    ) -> Opinion | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +136,14 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Moderated:
-    """A verdict for each event that was judged, a letter for each that was refused."""
+    """A verdict for each event that was judged, a letter for each that was refused.
+
+    `fell_back` verdicts are the live release's, though the canary should have decided.
+    """
 
     verdicts: list[Verdict]
     dead: list[DeadLetter]
+    fell_back: int = 0
 
 
 def check(batch: Sequence[RawEvent], now: datetime) -> Checked:
@@ -143,8 +163,8 @@ async def moderate(
 ) -> Moderated:
     """Judge events by `policy`; raises `DependencyError` when a part does not answer."""
     sound, frames, refused = await _decode(accepted, parts.decoder, policy.release.inputs, now)
-    verdicts, unexpected = await _judge(sound, frames, parts, policy, now)
-    return Moderated(verdicts, refused + unexpected)
+    judged = await _judge(sound, frames, parts, policy, now)
+    return Moderated(judged.verdicts, refused + judged.dead, judged.fell_back)
 
 
 async def _decode(
@@ -174,16 +194,15 @@ async def _judge(
     parts: Parts,
     policy: Policy,
     now: Callable[[], datetime],
-) -> tuple[list[Verdict], list[DeadLetter]]:
+) -> Moderated:
     """Score and judge; an event that alone breaks the code is refused, so that it cannot hold up the rest."""
     if not accepted:
-        return [], []
+        return Moderated([], [])
     try:
         uploads = [one.upload for one in accepted]
         inputs = parts.preprocess(uploads, frames, policy.release.inputs)
-        scores, candidates = await _score(uploads, frames, inputs, parts, policy)
-        present, release, pin = inputs.present, policy.release, policy.pin
-        return parts.judge(uploads, present, scores, release, pin, now=now(), candidates=candidates), []
+        scores, opinion = await _score(uploads, frames, inputs, parts, policy)
+        return _verdicts(uploads, inputs.present, scores, opinion, parts.judge, policy, now())
     except PrecedentError:
         raise
     except Exception as error:
@@ -193,10 +212,12 @@ async def _judge(
         whole_batch = error
     verdicts: list[Verdict] = []
     dead: list[DeadLetter] = []
+    fell_back = 0
     for one, clip in zip(accepted, frames, strict=True):
         try:
-            alone, _ = await _judge([one], [clip], parts, policy, now)
-            verdicts += alone
+            alone = await _judge([one], [clip], parts, policy, now)
+            verdicts += alone.verdicts
+            fell_back += alone.fell_back
         except PrecedentError:
             raise
         except Exception as error:  # noqa: BLE001 - the event's own fault, if others of its batch pass
@@ -204,7 +225,41 @@ async def _judge(
             dead.append(bury(one.raw, DeadReason.UNEXPECTED, "moderation", text, now()))
     if not verdicts:
         raise whole_batch  # every event breaks it: the fault is ours, and no video may pass unscored
-    return verdicts, dead
+    return Moderated(verdicts, dead, fell_back)
+
+
+def _verdicts(
+    uploads: Sequence[VideoUploaded],
+    present_B_5: npt.NDArray[np.uint8],
+    scores: Scores,
+    opinion: Opinion | None,
+    judge: Judge,
+    policy: Policy,
+    now: datetime,
+) -> Moderated:
+    """The live release's verdicts, and in their places those of the videos that the canary decides of."""
+    beside = None if opinion is None else opinion.decisions
+    verdicts = judge(uploads, present_B_5, scores, policy.release, policy.pin, now=now, candidates=beside)
+    candidate = policy.candidate
+    if candidate is None or not policy.canary_share:
+        return Moderated(verdicts, [])
+    chosen = canary_rows((upload.video_id for upload in uploads), candidate.pin, policy.canary_share)
+    rows = np.flatnonzero(chosen)
+    if opinion is None or not rows.size:
+        return Moderated(verdicts, [], fell_back=len(rows))
+    try:
+        some = [uploads[row] for row in rows]
+        theirs = judge(some, present_B_5[rows], opinion.scores.take(rows), candidate.release, candidate.pin, now=now)
+        fell_back = 0
+    except Exception:
+        log.exception(
+            "ALERT the live release judges %d videos of canary %r: its verdicts break", rows.size, candidate.pin
+        )
+        theirs = [verdicts[row].model_copy(update={"candidate": None}) for row in rows]
+        fell_back = len(rows)
+    for row, verdict in zip(rows.tolist(), theirs, strict=True):
+        verdicts[row] = verdict
+    return Moderated(verdicts, [], fell_back)
 
 
 async def _score(
@@ -213,7 +268,7 @@ async def _score(
     inputs: ModelInputs,
     parts: Parts,
     policy: Policy,
-) -> tuple[Scores, Sequence[CandidateDecision] | None]:
+) -> tuple[Scores, Opinion | None]:
     """Score by the live models and, while a candidate is tried, ask it at the same time."""
     if policy.candidate is None or parts.second_opinion is None:
         return await parts.scorer.score(inputs, policy.pin), None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from contracts.errors import BadInputError
 from contracts.releases import Thresholds
 from contracts.verdicts import Decision
 from contracts.videos import VideoUploaded
@@ -16,6 +15,7 @@ from policy.decide import decide
 from serving.in_process import InProcessScorer
 from serving.preprocess.batch import preprocess
 from serving.releases import ReleaseFolder
+from serving.scorer import check_probabilities
 
 DECISIONS = tuple(Decision)
 """From mildest to strictest; arrays of decisions hold positions in it."""
@@ -65,7 +65,7 @@ def judge_all(
             began = time.perf_counter()
             scores = scorer.score_now(inputs, folder.pin)
             took = time.perf_counter() - began
-            _check_probabilities(folder, scores.probabilities)
+            check_probabilities(scores.probabilities, str(folder.student))
             part.append((scores.probabilities, scores.cited_categories[:, 0], took))
     judged = []
     for folder, part in zip(folders, parts, strict=True):
@@ -74,9 +74,3 @@ def judge_all(
         precedent, seconds = np.concatenate([c for _, c, _ in part]), np.array([s for _, _, s in part])
         judged.append(Judged(probabilities, category, decision, precedent, seconds))
     return judged
-
-
-def _check_probabilities(folder: ReleaseFolder, probabilities_B_16: npt.NDArray[np.float32]) -> None:
-    off = float(np.abs(probabilities_B_16.sum(axis=1) - 1.0).max())
-    if not np.isfinite(off) or off > 1e-3 or probabilities_B_16.min() < -1e-6:
-        raise BadInputError(f"{folder.student}: probabilities sum to 1 within {off:.3g}, must be within 1e-3")

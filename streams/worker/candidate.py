@@ -1,7 +1,7 @@
-"""A batch in, what a candidate release decides of it out: beside the live release, and never in its way.
+"""A batch in, what a candidate release says of it out: beside the live release, and never in its way.
 
 A candidate that is slow, away or broken costs the live verdicts at most `deadline_s`, and then nothing for `pause_s`:
-they go without its decision, the arms that would obey it fall back to the live one, and the log says so.
+they go without its decision, the videos and arms that would obey it fall back to the live one, and the log says so.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from contracts.verdicts import CandidateDecision
 from contracts.videos import VideoUploaded
 from serving.preprocess.inputs import ModelInputs
 from serving.preprocess.media import Frames
-from serving.scorer import Scorer, Scores
-from streams.moderation import Policy, Preprocess
+from serving.scorer import Scorer, Scores, check_probabilities
+from streams.moderation import Opinion, Policy, Preprocess
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ class CandidateOpinion:
         frames: Sequence[Frames | None],
         inputs: ModelInputs,
         policy: Policy,
-    ) -> Sequence[CandidateDecision] | None:
-        """The candidate's decisions on B uploads, in order; None when there are none to be had now."""
+    ) -> Opinion | None:
+        """The candidate's scores and decisions on B uploads, in order; None when there are none to be had now."""
         candidate = policy.candidate
         if candidate is None or self._is_paused(candidate.pin):
             return None
@@ -59,7 +59,8 @@ class CandidateOpinion:
                 if candidate.release.inputs != policy.release.inputs:
                     inputs = self._preprocess(uploads, frames, candidate.release.inputs)
                 scores = await self._scorer.score(inputs, candidate.pin)
-            return self._decide(scores, candidate.release, candidate.pin)
+            check_probabilities(scores.probabilities, f"candidate {candidate.pin!r}")
+            return Opinion(scores, self._decide(scores, candidate.release, candidate.pin))
         except Exception as error:  # noqa: BLE001 - whatever it is, no live verdict may wait for or die of it
             reason = f"no answer within {self._deadline_s:g} s" if isinstance(error, TimeoutError) else repr(error)
             log.error("ALERT verdicts go without candidate %r for %g s: %s", candidate.pin, self._pause_s, reason)

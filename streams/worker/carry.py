@@ -112,7 +112,7 @@ class _Trip:
         except BadInputError as error:  # the release's fault: wait for a pointer to a better one
             raise DependencyError(f"release {policy.pin} cannot judge: {error}") from error
         if policy.candidate is not None:
-            self.metrics.count_candidate(moderated.verdicts)
+            self.metrics.count_candidate(moderated.verdicts, tried=policy.candidate.pin, fell_back=moderated.fell_back)
         return moderated
 
 

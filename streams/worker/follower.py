@@ -79,7 +79,7 @@ class ReleaseFollower:
         if wanted.candidate is None or await self._scorer.ready(wanted.candidate.pin):
             return wanted
         self._complain(f"models of candidate {_name(wanted.candidate)} are not ready")
-        return replace(wanted, candidate=None)
+        return replace(wanted, candidate=None, canary_share=0.0)
 
     def _read_if_changed(self) -> None:
         status = self._root.pointer_path.stat()
@@ -92,7 +92,8 @@ class ReleaseFollower:
         if pointer.candidate is None:
             return
         try:
-            self._wanted = replace(live, candidate=self._open_beside(live, pointer.candidate))
+            share = pointer.canary_share if pointer.candidate == pointer.canary else 0.0
+            self._wanted = replace(live, candidate=self._open_beside(live, pointer.candidate), canary_share=share)
         except (PrecedentError, OSError) as error:
             self._seen = None  # read again, until there is a candidate that can be tried
             self._complain(f"candidate {pointer.candidate!r} is not tried: {error}")
@@ -120,5 +121,6 @@ class ReleaseFollower:
 def _name(policy: Policy | None) -> str:
     if policy is None:
         return "none"
-    beside = f" beside candidate {_name(policy.candidate)}" if policy.candidate else ""
+    share = f", which decides of {policy.canary_share:.1%} of the videos" if policy.canary_share else ""
+    beside = f" beside candidate {_name(policy.candidate)}{share}" if policy.candidate else ""
     return f"{policy.pin.release_version}/{policy.pin.casebook_version}{beside}"

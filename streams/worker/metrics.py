@@ -14,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from contracts.errors import BadInputError
+from contracts.releases import Pin
 from contracts.verdicts import Verdict
 
 LATENCY_BUCKETS_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 60.0)
@@ -100,7 +101,10 @@ class WorkerMetrics:
         self._casebook = Gauge("precedent_casebook_version", "casebook it cites", registry=registry)
         self._candidate = Gauge("precedent_candidate_version", "release tried beside it, or 0", registry=registry)
         self._opinions = Counter(
-            "precedent_candidate_decisions", "agrees, differs, or missing", ["outcome"], registry=registry
+            "precedent_candidate_decisions",
+            "agrees, differs or missing beside the live one; decided or fell_back where it is the canary's to decide",
+            ["outcome"],
+            registry=registry,
         )
         Gauge("precedent_commit_idle_seconds", "work and no commit for so long", registry=registry).set_function(
             lambda: self.progress.idle_s
@@ -139,14 +143,23 @@ class WorkerMetrics:
         self._casebook.set(casebook_version)
         self._candidate.set(candidate)
 
-    def count_candidate(self, verdicts: Sequence[Verdict]) -> None:
-        """Count how a candidate's decisions compare with the live ones."""
-        missing = sum(verdict.candidate is None for verdict in verdicts)
+    def count_candidate(self, verdicts: Sequence[Verdict], *, tried: Pin, fell_back: int) -> None:
+        """Count how a candidate's decisions compare with the live ones, and those of its own videos.
+
+        `fell_back` of its videos the live release judged, because the candidate did not answer.
+        """
+        theirs = sum(
+            (verdict.release_version, verdict.casebook_version) == (tried.release_version, tried.casebook_version)
+            for verdict in verdicts
+        )
+        missing = sum(verdict.candidate is None for verdict in verdicts) - theirs
         agrees = sum(verdict.candidate_decision is verdict.decision for verdict in verdicts)
         for outcome, count in (
             ("agrees", agrees),
-            ("differs", len(verdicts) - missing - agrees),
-            ("missing", missing),
+            ("differs", len(verdicts) - theirs - missing - agrees),
+            ("missing", missing - fell_back),
+            ("decided", theirs),
+            ("fell_back", fell_back),
         ):
             self._opinions.labels(outcome).inc(count)
 

@@ -13,6 +13,7 @@ from contracts.errors import BadInputError, DependencyError
 from contracts.releases import Pin, ReleasePointer
 from contracts.verdicts import Decision, Verdict
 from policy.decide import decide_beside
+from policy.rollout.canary import in_canary
 from serving.preprocess.inputs import ModelInputs
 from serving.scorer import Scores
 from streams.moderation import Moderated, Parts, Policy, check, moderate
@@ -150,6 +151,84 @@ def test_a_candidate_that_reads_text_in_another_shape_gets_inputs_of_its_own() -
     assert shapes == [wider.inputs]
 
 
+def canary_of(share: float) -> Policy:
+    return replace(TRIED, canary_share=share)
+
+
+def test_the_canary_makes_the_verdicts_of_its_share_in_their_places_and_the_live_release_the_others() -> None:
+    titles = ["t 0.2"] * 40
+    result = moderated(parts_with(StandInScorer()), canary_of(0.5), *titles)
+    theirs = [in_canary(verdict.video_id, CANDIDATE_PIN, 0.5) for verdict in result.verdicts]
+    assert [verdict.event_id for verdict in result.verdicts] == [f"e-{n}" for n in range(40)]
+    assert 0 < sum(theirs) < 40
+    for verdict, canary in zip(result.verdicts, theirs, strict=True):
+        if canary:
+            assert (verdict.decision, verdict.release_version, verdict.casebook_version) == (Decision.DEMOTE, 2, 3)
+            assert verdict.candidate is None
+        else:
+            assert (verdict.decision, verdict.release_version) == (Decision.ALLOW, 1)
+            assert verdict.candidate_decision is Decision.DEMOTE
+    assert result.fell_back == 0
+
+
+def test_of_a_share_of_all_the_canary_decides_everything_and_of_none_it_only_stands_beside() -> None:
+    parts = parts_with(StandInScorer())
+    assert {v.release_version for v in verdicts(parts, canary_of(1.0), *["t 0.2"] * 5)} == {2}
+    assert {v.release_version for v in verdicts(parts, canary_of(0.0), *["t 0.2"] * 5)} == {1}
+
+
+@pytest.mark.parametrize(
+    "scorer",
+    [ScorerOfTwo(fails=DependencyError("away")), ScorerOfTwo(waits_s=60.0)],
+    ids=["away", "slow"],
+)
+def test_videos_of_a_canary_that_gives_no_answer_are_the_live_releases_and_are_counted(scorer: ScorerOfTwo) -> None:
+    result = moderated(parts_with(scorer, deadline_s=0.02), canary_of(1.0), "t 0.2", "t 0.95")
+    assert [(v.decision, v.release_version, v.candidate) for v in result.verdicts] == [
+        (Decision.ALLOW, 1, None),
+        (Decision.REMOVE, 1, None),
+    ]
+    assert result.fell_back == 2
+
+
+class ScorerOfNonsense(StandInScorer):
+    """Answers for the candidate with what is no probability, or with a citation that no verdict may hold."""
+
+    def __init__(self, nonsense: str) -> None:
+        super().__init__()
+        self.nonsense = nonsense
+
+    async def score(self, inputs: ModelInputs, pin: Pin) -> Scores:
+        scores = await super().score(inputs, pin)
+        if pin == CANDIDATE_PIN and self.nonsense == "probabilities":
+            scores.probabilities[0] = np.nan
+        if pin == CANDIDATE_PIN and self.nonsense == "citations":
+            scores.cited_categories[:] = 0
+        return scores
+
+
+@pytest.mark.parametrize("nonsense", ["probabilities", "citations"])
+def test_a_canary_that_answers_with_nonsense_makes_no_verdict(nonsense: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        result = moderated(parts_with(ScorerOfNonsense(nonsense)), canary_of(1.0), "t 0.2", "t 0.95")
+    assert [(v.decision, v.release_version) for v in result.verdicts] == [(Decision.ALLOW, 1), (Decision.REMOVE, 1)]
+    assert (result.fell_back, result.dead) == (2, [])
+    assert "ALERT" in caplog.text
+
+
+def test_a_canary_of_the_same_shape_is_preprocessed_once() -> None:
+    asked = []
+
+    def preprocess(uploads: Sequence, frames: Sequence, shape: object) -> ModelInputs:
+        asked.append(shape)
+        return toxic_by_title(uploads, frames, RELEASE.inputs)
+
+    opinion = CandidateOpinion(StandInScorer(), preprocess, decide_beside)
+    parts = replace(stand_in_parts(StandInScorer()), preprocess=preprocess, second_opinion=opinion)
+    verdicts(parts, canary_of(0.5), "t 0.2", "t 0.1", "t 0.95")
+    assert asked == [RELEASE.inputs]
+
+
 def test_a_live_release_that_is_away_is_waited_for_whatever_the_candidate_says() -> None:
     with pytest.raises(DependencyError):
         moderated(parts_with(StandInScorer(away=True)), TRIED, "t 0.2")
@@ -185,8 +264,10 @@ def test_agreement_with_the_candidate_is_counted() -> None:
     metrics = WorkerMetrics()
     judged = verdicts(parts_with(StandInScorer()), TRIED, "t 0.2", "t 0", "t 0.95")
     metrics.judged_by(1, 1, candidate=2)
-    metrics.count_candidate([*judged, judged[0].model_copy(update={"candidate": None})])
+    alone = judged[0].model_copy(update={"candidate": None})
+    decided = alone.model_copy(update={"release_version": 2, "casebook_version": 3})
+    metrics.count_candidate([*judged, alone, alone, alone, decided], tried=CANDIDATE_PIN, fell_back=2)
     text = generate_latest(metrics.registry).decode()
-    for outcome, count in (("agrees", 2), ("differs", 1), ("missing", 1)):
+    for outcome, count in (("agrees", 2), ("differs", 1), ("missing", 1), ("decided", 1), ("fell_back", 2)):
         assert f'precedent_candidate_decisions_total{{outcome="{outcome}"}} {count}.0' in text
     assert "precedent_candidate_version 2.0" in text

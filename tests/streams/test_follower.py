@@ -152,6 +152,23 @@ def test_a_canary_is_tried_beside_the_live_release_from_when_its_models_are_read
     assert candidate_after_looks(follower) is None
 
 
+def test_a_canary_decides_of_its_share_from_when_its_models_are_ready_until_it_is_halted(root: Path):
+    write_release(root, 2, random_casebook(10))
+    canary, models = Pin(release_version=2, casebook_version=2), Readiness(FIRST)
+    follower = ReleaseFollower(ReleasesRoot(root), models)
+    point_to(root, FIRST, canary=canary, share=0.05)
+
+    assert candidate_after_looks(follower, 2) is None
+    assert follower.policy is not None
+    assert follower.policy.canary_share == 0.0
+    models.pins.add(canary)
+    assert candidate_after_looks(follower) == canary
+    assert follower.policy.canary_share == 0.05
+    point_to(root, FIRST)
+    assert candidate_after_looks(follower) is None
+    assert follower.policy.canary_share == 0.0
+
+
 @pytest.mark.parametrize("break_it", ["no release", "other frames"])
 def test_a_candidate_that_cannot_be_tried_holds_up_no_live_release(root: Path, break_it: str, caplog):
     other = Pin(release_version=3, casebook_version=3)
