@@ -85,13 +85,29 @@ class Release(Record):
 
 
 class PublishedCasebook(Record):
-    """The manifest of a casebook published between releases: whose student embedded it, digests of its files."""
+    """A casebook published between releases: whose student embedded it, what changed, digests of its files.
+
+    `news` are the cases that speak in it and did not teach the release, `fell` are the release's own that were
+    overruled; `precedents` is the digest of all that speak, so that the same precedents are known again. Of `sampled`
+    recent videos `flips` are decided otherwise than by the casebook before, and `drift` otherwise than by `reviewed`,
+    the casebook that a person approved last, or the release's own. `approved_by` looked at it before it served.
+    """
 
     version: Version
     release_version: Version
     created_at: Time
     n_precedents: Count
     digests: dict[str, Digest]
+    before: Version | None = None
+    news: tuple[Id, ...] = ()
+    fell: tuple[Id, ...] = ()
+    precedents: Digest | None = None
+    sampled: Count = 0
+    flips: Count = 0
+    drift: Count = 0
+    reviewed: Version | None = None
+    published_by: Id | None = None
+    approved_by: Id | None = None
 
     @property
     def pin(self) -> "Pin":
@@ -104,6 +120,16 @@ class Pin(Record):
 
     release_version: Version
     casebook_version: Version
+
+
+class HeldCasebook(Record):
+    """A casebook that waits for a person: which one it would follow, and why it does not serve yet."""
+
+    version: Version
+    before: Pin
+    held_at: Time
+    reasons: Annotated[tuple[str, ...], Field(min_length=1)]
+    flipped: tuple[Id, ...] = ()
 
 
 class ReleasePointer(Record):

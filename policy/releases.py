@@ -4,6 +4,7 @@ Folders are immutable: they are written beside their place and renamed into it, 
 is never written again. The pointer is replaced by one atomic rename.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -58,16 +59,27 @@ def publish_casebook(
     root: ReleasesRoot, pin: Pin, casebook: Casebook, precedents: Sequence[Evidence], *, now: datetime
 ) -> PublishedCasebook:
     """Write a casebook between releases, embedded by the student of the pin's release; the pointer does not move."""
-    with new_folder(root.casebook_path(pin.casebook_version)) as draft:
+    manifest = PublishedCasebook(
+        version=pin.casebook_version,
+        release_version=pin.release_version,
+        created_at=now,
+        n_precedents=len(casebook),
+        digests={},
+    )
+    return write_published(root.casebook_path(pin.casebook_version), manifest, casebook, precedents)
+
+
+def write_published(
+    home: Path, manifest: PublishedCasebook, casebook: Casebook, news: Sequence[Evidence]
+) -> PublishedCasebook:
+    """Write the folder of a casebook and return its manifest with the files' digests.
+
+    `news` are kept with their inputs; those of the release's own precedents lie in the release.
+    """
+    with new_folder(home) as draft:
         write_casebook(casebook, draft / CASEBOOK)
-        write_precedents(precedents, draft / PRECEDENTS)
-        published = PublishedCasebook(
-            version=pin.casebook_version,
-            release_version=pin.release_version,
-            created_at=now,
-            n_precedents=len(casebook),
-            digests=_digests_in(draft),
-        )
+        write_precedents(news, draft / PRECEDENTS)
+        published = manifest.model_copy(update={"digests": _digests_in(draft)})
         (draft / CASEBOOK_MANIFEST).write_text(published.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return published
 
@@ -75,6 +87,18 @@ def publish_casebook(
 def _digests_in(folder: Path) -> dict[str, str]:
     """The digest of each file of a draft, which has no manifest yet."""
     return {file.name: digest_of(file) for file in sorted(folder.iterdir())}
+
+
+@contextmanager
+def turn_at(root: ReleasesRoot, name: str = "pointer") -> Iterator[None]:
+    """Wait for this root's turn: who reads the pointer to move it holds it, so that no move is lost between processes.
+
+    Not to be taken twice by one; the turn of a process that is killed ends with it.
+    """
+    root.path.mkdir(parents=True, exist_ok=True)
+    with (root.path / f".{name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def write_pointer(root: ReleasesRoot, pointer: ReleasePointer) -> None:
@@ -106,23 +130,32 @@ def promote(root: ReleasesRoot, path: Path, *, now: datetime, seat: Seat = "live
     """Give the release at `path` a seat: verify, admit, move the pointer.
 
     A new live release remembers the pin before it and ends the seats of candidates, which were compared with that
-    one. A canary or a shadow leaves the live release where it is; raises `BadInputError` where nothing is live.
+    one. A canary or a shadow leaves the live release where it is; raises `BadInputError` where nothing is live. A release
+    that has a seat already keeps the casebook that it serves with there.
     """
     folder = open_release(path)
     check_models(folder)
-    before = root.read_pointer() if root.pointer_path.exists() else None
-    if seat != "live" and before is None:
-        raise BadInputError(f"{root.path}: nothing is live, a {seat} needs a live release beside it")
-    folder = admit(root, folder)
-    if seat == "live" or before is None:
-        previous = None if before is None else before.live if before.live != folder.pin else before.previous
-        pointer = ReleasePointer(live=folder.pin, updated_at=now, previous=previous)
-    else:
-        pointer = before.model_copy(update={seat: folder.pin, "updated_at": now})
-    write_pointer(root, pointer)
-    live_before = None if before is None else before.live
-    _remember(root, PointerMove(moved_at=now, move="promote", seat=seat, pin=folder.pin, live_before=live_before))
+    with turn_at(root):
+        before = root.read_pointer() if root.pointer_path.exists() else None
+        if seat != "live" and before is None:
+            raise BadInputError(f"{root.path}: nothing is live, a {seat} needs a live release beside it")
+        pin = _newest_pin(admit(root, folder), before)
+        if seat == "live" or before is None:
+            again = before is not None and before.live.release_version == pin.release_version
+            previous = None if before is None else before.previous if again else before.live
+            pointer = ReleasePointer(live=pin, updated_at=now, previous=previous)
+        else:
+            pointer = before.model_copy(update={seat: pin, "updated_at": now})
+        write_pointer(root, pointer)
+        live_before = None if before is None else before.live
+        remember(root, PointerMove(moved_at=now, move="promote", seat=seat, pin=pin, live_before=live_before))
     return pointer
+
+
+def _newest_pin(folder: ReleaseFolder, pointer: ReleasePointer | None) -> Pin:
+    """The pin of a release with the casebook that it serves with in some seat: precedents published since stay."""
+    seats = () if pointer is None else (pointer.live, pointer.canary, pointer.shadow)
+    return next((p for p in seats if p is not None and p.release_version == folder.release.version), folder.pin)
 
 
 def rollback(root: ReleasesRoot, *, now: datetime) -> ReleasePointer:
@@ -131,16 +164,18 @@ def rollback(root: ReleasesRoot, *, now: datetime) -> ReleasePointer:
     Rolled back once more, the pin before that one is live: what was rolled back from does not come back by itself.
     Raises `BadInputError` where nothing was live before, or what was is gone or damaged.
     """
-    before = root.read_pointer()
-    if before.previous is None:
-        raise BadInputError(
-            f"{root.pointer_path}: previous == None, nothing was live before release {before.live.release_version}"
-        )
-    root.open_pin(before.previous)
-    earlier = _live_before(before.previous, read_history(root))
-    pointer = ReleasePointer(live=before.previous, updated_at=now, previous=earlier)
-    write_pointer(root, pointer)
-    _remember(root, PointerMove(moved_at=now, move="rollback", seat="live", pin=pointer.live, live_before=before.live))
+    with turn_at(root):
+        before = root.read_pointer()
+        if before.previous is None:
+            raise BadInputError(
+                f"{root.pointer_path}: previous == None, nothing was live before release {before.live.release_version}"
+            )
+        root.open_pin(before.previous)
+        earlier = _live_before(before.previous, read_history(root))
+        pointer = ReleasePointer(live=before.previous, updated_at=now, previous=earlier)
+        write_pointer(root, pointer)
+        moved = PointerMove(moved_at=now, move="rollback", seat="live", pin=pointer.live, live_before=before.live)
+        remember(root, moved)
     return pointer
 
 
@@ -198,7 +233,8 @@ def write_gate_result(root: ReleasesRoot, result: GateResult) -> Path | None:
     return path
 
 
-def _remember(root: ReleasesRoot, move: PointerMove) -> None:
+def remember(root: ReleasesRoot, move: PointerMove) -> None:
+    """Add a line to the history of a root; the caller has its turn at the pointer."""
     with root.history_path.open("a", encoding="utf-8") as history:
         history.write(move.model_dump_json() + "\n")
         history.flush()
@@ -206,12 +242,16 @@ def _remember(root: ReleasesRoot, move: PointerMove) -> None:
 
 
 def _live_before(pin: Pin, moves: Sequence[PointerMove]) -> Pin | None:
-    """What was live when `pin` was last promoted in the place of another."""
+    """What was live when the release of `pin` was last promoted in the place of another, with whatever casebook."""
+    version = pin.release_version
     return next(
         (
             move.live_before
             for move in reversed(moves)
-            if move.move == "promote" and move.seat == "live" and move.pin == pin and move.live_before != pin
+            if move.move == "promote"
+            and move.seat == "live"
+            and move.pin.release_version == version
+            and (move.live_before is None or move.live_before.release_version != version)
         ),
         None,
     )
