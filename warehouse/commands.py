@@ -162,6 +162,35 @@ def rebuild(since: datetime | None, until: datetime | None) -> None:
 
 
 @warehouse.command()
+@click.option("--since", type=_DAY, required=True, help="First day (UTC).")
+@click.option("--through", type=_DAY, required=True, help="Last day.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def exposure(since: datetime, through: datetime, as_json: bool) -> None:
+    """Say how often videos that were ruled violative were served before they were demoted, and how soon they were.
+
+    By the rulings made until now: a ruling of tomorrow changes what is said of today. The estimate of what nobody
+    ruled on is from the audit's cases.
+
+    \b
+    Example:
+      precedent warehouse exposure --since 2026-11-01 --through 2026-11-14
+    """
+    from warehouse.address import connect
+    from warehouse.exposure import exposure as exposure_of
+    from warehouse.exposure import exposure_lines
+
+    client = connect(_needed_address(), timeout_s=_LONG_S)
+    found = exposure_of(client, since=since.date(), through=through.date())
+    if as_json:
+        import orjson
+
+        click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        return
+    for line in exposure_lines(found):
+        click.echo(line)
+
+
+@warehouse.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def load(folder: Path) -> None:
     """Load the events of FOLDER, without Kafka: files that `precedent simulate platform` wrote, or a log of yours.

@@ -57,7 +57,7 @@ def rebuild(
     Safe to repeat and to interrupt: a day's table is replaced at once or not at all. Raises `BadInputError` for a
     closed day, `DependencyError` when the warehouse does not answer or is full.
     """
-    closed = set(_closed_days(client))
+    closed = set(closed_days(client))
     rebuilt = []
     for day in days:
         if day in closed:
@@ -94,13 +94,14 @@ def days_to_rebuild(
         HAVING max(last_received_at) >= max(began_at) - toIntervalMicrosecond({unsettled:Int64})
         ORDER BY day
     """
-    given = {"closed": list(_closed_days(client)), "unsettled": unsettled // timedelta(microseconds=1)}
+    given = {"closed": list(closed_days(client)), "unsettled": unsettled // timedelta(microseconds=1)}
     with asking("days to rebuild"):
         rows = client.query(sql, given).result_rows
     return tuple(DueDay(day, bool(rebuilt), bool(late)) for day, rebuilt, late in rows if since <= day <= until)
 
 
-def _closed_days(client: Commands) -> tuple[date, ...]:
+def closed_days(client: Commands) -> tuple[date, ...]:
+    """The days whose first base rows begin to leave, so that what is left of them must not be summed."""
     sql = f"SELECT day FROM arrivals GROUP BY day HAVING min(first_received_at) < now() - INTERVAL {KEPT_DAYS} DAY"
     with asking("closed days"):
         return tuple(day for (day,) in client.query(sql).result_rows)
