@@ -36,7 +36,7 @@ class Reviewers:
             raise BadInputError(f"{given}, must be at least 0, at least 1, and in [0, 1] (Reviewers)")
 
     def __call__(self, case_id: str, truth: Category, /, about: Category | None = None) -> Category:
-        """What they find of a case: mostly the truth; `about` is what a good video is taken for (any, where unknown)."""
+        """What they find of a case: mostly the truth; `about` is what a good video is taken for, if known."""
         rng = self._chance(case_id)
         if rng.random() >= self.wrong:
             return truth

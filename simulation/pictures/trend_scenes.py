@@ -1,4 +1,4 @@
-"""What the pictures of new trends show: looks that no category's scene and no good video's has.
+"""What the pictures of new trends show: dressed as a harmless scene, with a thing in it that no other scene has.
 
 They lack the marks that their category's group has in common, so that nothing learned before gives them away.
 """
@@ -10,27 +10,27 @@ from simulation.pictures.scenes import Scene
 TREND_SCENES: Mapping[str, Scene] = {
     "fruit_cups": Scene(
         "fruit counter",
-        ("waves", "gradient"),
-        (0.45, 0.15),
-        (0.5, 0.9),
-        ("burst",),
-        (0.9, 0.3),
-        (2, 4),
-        (0.2, 0.32),
-        "still",
-        marks=(("shelves", 0.95),),
+        ("gradient", "checker"),
+        (0.08, 0.08),
+        (0.6, 0.9),
+        ("ring",),
+        (0.05, 0.15),
+        (1, 2),
+        (0.3, 0.45),
+        "sway",
+        marks=(("shelves", 0.95), ("steam", 0.4)),
     ),
     "subsidy_wheel": Scene(
         "wheel of luck",
-        ("rings", "clouds"),
-        (0.15, 0.3),
-        (0.45, 0.85),
-        ("star", "burst"),
-        (0.14, 0.15),
-        (2, 5),
+        ("checker", "clouds"),
+        (0.12, 0.25),
+        (0.5, 0.85),
+        ("leaf", "disc"),
+        (0.1, 0.2),
+        (1, 3),
         (0.16, 0.28),
-        "fall",
-        marks=(("wheel", 0.95),),
+        "sway",
+        marks=(("wheel", 0.95), ("ears", 0.3)),
     ),
 }
 """By the trend's name; see `simulation.trends`."""

@@ -1,7 +1,10 @@
 """The trends and the scenario that they are measured in, fixed before any recall of them was measured.
 
 A trend breaks a known category (the taxonomy's 16 are fixed) with a scene and words that no phrase and no scene of
-the simulator has: its code words, and its look without the marks of its category's group.
+the simulator has: its code words, and its look without the marks of its category's group. It hides in everyday videos:
+it speaks among lines of a harmless topic, and its scene is dressed as that topic's. (As first committed it was merely
+new, and the release in force found 0.77 and 0.59 of its videos unseen, as whatever lacks all that good videos have:
+no trend that anybody would call unknown. It was hidden before anything else was measured.)
 """
 
 from collections.abc import Mapping
@@ -16,19 +19,20 @@ _B, _S, _V = Leaning.BENIGN, Leaning.SHARED, Leaning.VIOLATIVE
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A violative trend: its name is that of its phrases and its scene."""
+    """A violative trend: its name is that of its phrases and its scene, `dressed_as` the harmless topic it hides in."""
 
     name: str
     category: Category
+    dressed_as: str
 
     def __post_init__(self) -> None:
         if self.category is Category.POSITIVE:
             raise BadInputError(f"category == {self.category.value!r}, must be a violative one (trend {self.name!r})")
 
 
-FRUIT_CUPS = Trend("fruit_cups", Category.PROHIBITED_GOODS)
+FRUIT_CUPS = Trend("fruit_cups", Category.PROHIBITED_GOODS, "kitchen")
 """Vapes sold under the names of fruit cups."""
-SUBSIDY_WHEEL = Trend("subsidy_wheel", Category.FALSE_BENEFITS)
+SUBSIDY_WHEEL = Trend("subsidy_wheel", Category.FALSE_BENEFITS, "family")
 """A challenge around a wheel that is said to pay a subsidy."""
 TRENDS: Mapping[str, Trend] = {trend.name: trend for trend in (FRUIT_CUPS, SUBSIDY_WHEEL)}
 

@@ -54,7 +54,7 @@ def draw_look_alikes(trend: Trend, n: int, seed: int) -> list[TrendVideo]:
 
 def upload_of(video: TrendVideo, *, framed: float = SCENARIO.framed) -> VideoUploaded:
     """The event, without media: what the uploader and the viewers show."""
-    book = trend_book("zh" if video.latents.chinese else "en", video.trend.name, video.trend.category)
+    book = trend_book("zh" if video.latents.chinese else "en", video.trend)
     return to_upload(video.latents, video.seed, None, book=book, framed=None if video.violative else framed)
 
 
@@ -80,11 +80,13 @@ def scene_of(video: TrendVideo, rng: np.random.Generator) -> Scene:
 
 
 @cache
-def trend_book(language: str, name: str, category: Category) -> Mapping[str, Any]:
-    """The phrasebook in which the words of the trend's category are the trend's."""
-    ours = tomllib.loads(resources.files("simulation.trends").joinpath(f"{language}.toml").read_text("utf-8"))[name]
+def trend_book(language: str, trend: Trend) -> Mapping[str, Any]:
+    """The phrasebook in which the words of the trend's category are the trend's, and chatter that of its dress."""
+    ours = tomllib.loads(resources.files("simulation.trends").joinpath(f"{language}.toml").read_text("utf-8"))
     book = phrasebook(language)
-    return {**book, **{kind: {**book[kind], category.value: ours[kind]} for kind in ("shared", "violative")}}
+    kinds = {kind: {**book[kind], trend.category.value: ours[trend.name][kind]} for kind in ("shared", "violative")}
+    chatter = [*book["common"]["chatter"], *book["benign"][trend.dressed_as]["phrases"]]
+    return {**book, **kinds, "common": {**book["common"], "chatter": chatter}}
 
 
 def _draw(trend: Trend, n: int, seed: int, category: Category, pairs: Mapping[Pair, float]) -> list[TrendVideo]:
