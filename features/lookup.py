@@ -140,7 +140,7 @@ class ViewerFeatures:
 
 def lookup(store: OpenStore, video_ids: Sequence[str], now: datetime) -> VideoFeatures:
     """Toxicity features of N videos at `now`; raises `DependencyError` when the online store cannot be read."""
-    read = _read(store, VIDEO_TOXICITY, video_ids)
+    read = read_rows(store, VIDEO_TOXICITY, video_ids)
     rows = [row for _, row in read if row is not None]
     known = np.array([row is not None for _, row in read], np.bool_)
     now_s = now.timestamp()
@@ -191,7 +191,7 @@ def lookup_authors(
     state = np.zeros(n, np.int8)
     share = np.full(n, np.nan, np.float32)
     counts = np.zeros((3, n), np.int64)
-    for i, (as_of, row) in enumerate(_read(store, AUTHOR_HISTORY, author_ids)):
+    for i, (as_of, row) in enumerate(read_rows(store, AUTHOR_HISTORY, author_ids)):
         if row is None:
             continue
         state[i] = Freshness.FRESH if now - as_of < lifetime else Freshness.EXPIRED
@@ -208,7 +208,7 @@ def lookup_viewer(
     store: OpenStore, user_id: str, now: datetime, *, lifetime: timedelta = HISTORY_LIFETIME
 ) -> ViewerFeatures:
     """A viewer's sensitivity; one of whom nothing is known, or only what is out of date, is like any other."""
-    [(as_of, row)] = _read(store, VIEWER_SENSITIVITY, [user_id])
+    [(as_of, row)] = read_rows(store, VIEWER_SENSITIVITY, [user_id])
     if row is None or now - as_of >= lifetime:
         return ViewerFeatures.unknown(user_id)
     return ViewerFeatures(
@@ -231,7 +231,8 @@ def warm_up(store: OpenStore, video_ids: Sequence[str], now: datetime, *, rounds
     gc.freeze()
 
 
-def _read(store: OpenStore, view: View, ids: Sequence[str]) -> list[tuple[Any, Any]]:
+def read_rows(store: OpenStore, view: View, ids: Sequence[str]) -> list[tuple[Any, Any]]:
+    """The event time and Feast `Value`s by name of each id, None and None for one that is unknown."""
     if not ids:
         return []
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey

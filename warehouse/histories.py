@@ -5,6 +5,7 @@ Counts are of events, not of rows. Rows come in blocks, so that millions of peop
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -56,6 +57,19 @@ class Streams(Protocol):
     """The part of a client that these functions use."""
 
     def query_row_block_stream(self, query: str, parameters: dict[str, Any]) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CountedPast:
+    """Both histories as one collaborator, for who writes them on."""
+
+    client: Streams
+
+    def authors(self, *, as_of: datetime, now: datetime) -> Iterator[list[AuthorHistory]]:
+        return author_histories(self.client, as_of=as_of, now=now)
+
+    def viewers(self, *, as_of: datetime, now: datetime) -> Iterator[list[ViewerSensitivity]]:
+        return viewer_sensitivities(self.client, as_of=as_of, now=now)
 
 
 def author_histories(client: Streams, *, as_of: datetime, now: datetime) -> Iterator[list[AuthorHistory]]:

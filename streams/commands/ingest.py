@@ -112,17 +112,13 @@ def histories(as_of: "datetime | None") -> None:
     """
     from datetime import UTC, datetime
 
-    from features.writer import open_writer
-    from streams.histories import refresh
+    from features.histories import materialise
     from warehouse.address import connect
+    from warehouse.histories import CountedPast
 
     _, address = broker_and_warehouse()
-    moment = datetime.now(UTC) if as_of is None else as_of.replace(tzinfo=UTC)
-
-    async def run() -> None:
-        writer = open_writer(FeaturesConfig.from_environment(os.environ))
-        done = await refresh(connect(address), writer, as_of=moment)
-        await writer.close()
-        click.echo(json.dumps({"as_of": moment.isoformat(), **{k: v._asdict() for k, v in done._asdict().items()}}))
-
-    asyncio.run(run())
+    now = datetime.now(UTC)
+    moment = now if as_of is None else as_of.replace(tzinfo=UTC)
+    config = FeaturesConfig.from_environment(os.environ)
+    done = asyncio.run(materialise(CountedPast(connect(address)), config, as_of=moment, now=now))
+    click.echo(json.dumps({"as_of": moment.isoformat(), **{k: v._asdict() for k, v in done._asdict().items()}}))

@@ -10,14 +10,14 @@ from contracts.taxonomy import Category
 from contracts.verdicts import Decision
 from contracts.viewers import Impression, Surface
 from features.config import FeaturesConfig
+from features.histories import materialise
 from features.lookup import Freshness, lookup_authors, lookup_viewer
 from features.online.rows import Written
 from features.store import open_store
-from features.writer import open_writer
-from streams.histories import refresh
 from tests.warehouse.owners import running_owner
 from tests.warehouse.samples import START, verdict
 from warehouse.address import connect
+from warehouse.histories import CountedPast
 from warehouse.migrate import migrate
 from warehouse.sink import EventSink, VerdictSink
 
@@ -46,15 +46,11 @@ def test_what_the_warehouse_counted_is_looked_up_and_an_older_count_changes_noth
         )
         EventSink(client, Impression).insert([left])
 
-        async def both() -> None:
-            writer = open_writer(config)
-            new = await refresh(client, writer, as_of=now)
-            assert (new.authors, new.viewers) == (Written(1, 0), Written(1, 0))
-            old = await refresh(client, writer, as_of=START + timedelta(seconds=1))
-            assert (old.authors, old.viewers) == (Written(0, 1), Written(0, 1))
-            await writer.close()
-
-        asyncio.run(both())
+        past = CountedPast(client)
+        new = asyncio.run(materialise(past, config, as_of=now, now=now))
+        assert (new.authors, new.viewers) == (Written(1, 0), Written(1, 0))
+        old = asyncio.run(materialise(past, config, as_of=START + timedelta(seconds=1), now=now))
+        assert (old.authors, old.viewers) == (Written(0, 1), Written(0, 1))
         client.close()
     store = open_store(config)
     authors = lookup_authors(store, ["a"], now)
