@@ -44,12 +44,12 @@ class Rescored(NamedTuple):
 class Notebook:
     """The clerk's own notes in a docket's folder; several threads may share it, two processes may not."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, wait_s: float = 5.0) -> None:
         self._path = folder / FILE
         self._turn = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=5.0)
+            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=wait_s)
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")

@@ -8,13 +8,15 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from contracts.errors import DependencyError, PrecedentError
 from streams.worker.patience import AbandonedError, Patience, WaitingGauge
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -76,7 +78,7 @@ async def _unless(stopping: asyncio.Event, wanted: Awaitable[T]) -> T | None:
             task.cancel()
 
 
-async def aside(call: Callable[[], T]) -> T:
+async def aside(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a call in a thread of its own that nobody waits for at the end, unlike those of an executor."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
@@ -90,11 +92,13 @@ async def aside(call: Callable[[], T]) -> T:
             answer.set_result(result)  # type: ignore[arg-type]
 
     def work() -> None:
+        result: T | None = None
+        error: BaseException | None = None
         try:
-            result, error = call(), None
+            result = call(*args, **kwargs)
         except BaseException as raised:  # noqa: BLE001 - it is the waiting task's
-            result, error = None, raised
-        if not loop.is_closed():
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=work, name="clerk", daemon=True).start()

@@ -52,7 +52,7 @@ class FeedbackSource(Protocol):
 
 
 class Weighed(NamedTuple):
-    """What the window's reports weigh: rates of the reported videos, and counts of those that were often seen."""
+    """What the window's reports weigh, of the videos that were reported or often seen, and their report rates."""
 
     as_of: datetime
     rates: dict[str, ReportRate]
@@ -96,8 +96,8 @@ def weigh_window(
         log.error(
             "ALERT %d reporters report together, %d videos so far: %s", len(brigade.members), brigade.videos, shown
         )
-    rates = {rate.reports.video_id: rate for rate in report_rates(weighing.videos, line)}
-    return Weighed(now, rates, weighing.videos + sorted(unreported.kept()))
+    seen = weighing.videos + sorted(unreported.kept())
+    return Weighed(now, {rate.reports.video_id: rate for rate in report_rates(seen, line)}, seen)
 
 
 class SharedLook:

@@ -1,0 +1,60 @@
+"""Appeals from Kafka in, appeals on the docket out, acknowledged when they are entered; those refused are told why."""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Protocol
+
+from contracts.cases import CaseAppealed
+from contracts.dead_letters import DeadLetter, DeadReason
+from contracts.errors import BadInputError
+from contracts.topics import CASES_APPEALS, DEAD_SUFFIX
+from streams import edge
+from streams.clerk.rounds import aside
+from streams.kafka.agents import Carry
+from streams.kafka.delivery import OutgoingRecord
+from streams.worker.patience import AbandonedError, Patience, Producer, WaitingGauge
+
+log = logging.getLogger(__name__)
+
+
+class AppealGauges(WaitingGauge, Protocol):
+    """Counts what became of appeals."""
+
+    def appealed(self, *, heard: int, refused: int) -> None: ...
+
+
+def hearing(
+    enter: Callable[[CaseAppealed], None], producer: Producer, gauges: AppealGauges, *, now: Callable[[], datetime]
+) -> Carry:
+    """A carrier of appeals to `enter`, and of those that it or the contract refuses to the dead letters.
+
+    `enter` may be given an appeal again; it raises `BadInputError` to refuse one, `DependencyError` to be asked again.
+    """
+
+    async def carry(batch: Sequence[edge.RawEvent], ours: Callable[[], bool]) -> bool:
+        through = edge.read(batch, CASES_APPEALS, now())
+        patience = Patience(gauges, abandoned=lambda: not ours())
+        letters = list(through.dead)
+        try:
+            for raw, appeal in through.accepted:
+                assert isinstance(appeal, CaseAppealed)
+                refused = await patience.until_done("docket", partial(hear, raw, appeal))
+                letters += [refused] if refused else []
+            records = [OutgoingRecord(m.topic + DEAD_SUFFIX, None, m.model_dump_json().encode()) for m in letters]
+            await patience.until_done("broker", lambda: producer.send(records))
+        except AbandonedError as error:
+            log.warning("let go of %d appeals: %s", len(batch), error)
+            return False
+        gauges.appealed(heard=len(batch) - len(letters), refused=len(letters))
+        return True
+
+    async def hear(raw: edge.RawEvent, appeal: CaseAppealed) -> DeadLetter | None:
+        try:
+            await aside(enter, appeal)
+        except BadInputError as error:
+            return edge.bury(raw, DeadReason.REFUSED, "appeal", str(error), now())
+        return None
+
+    return carry

@@ -1,0 +1,44 @@
+"""The releases root as the clerk reads it: what each release that judged a video reads, and where its line is."""
+
+import logging
+from pathlib import Path
+
+from contracts.errors import BadInputError
+from contracts.releases import Release
+from serving.releases import ReleasesRoot
+
+log = logging.getLogger(__name__)
+
+
+class ReleaseShelf:
+    """Releases by version, each read once: folders are immutable."""
+
+    def __init__(self, path: Path) -> None:
+        self.root = ReleasesRoot(path)
+        self._read: dict[int, Release] = {}
+        self._missed: set[int] = set()
+
+    def release(self, version: int) -> Release:
+        """The release of a version; the live one, and a word in the log, where its folder is gone or damaged.
+
+        Raises `BadInputError` where there is no live one either.
+        """
+        if version not in self._read:
+            try:
+                self._read[version] = self.root.open(version, verify=False).release
+            except BadInputError as error:
+                live = self.root.read_pointer().live.release_version
+                if version == live:
+                    raise
+                if version not in self._missed:
+                    self._missed.add(version)
+                    log.error(
+                        "ALERT verdicts of release %d are held to the line of release %d: %s", version, live, error
+                    )
+                return self.release(live)
+        return self._read[version]
+
+    def versions(self) -> set[int]:
+        """The versions that lie in the root now."""
+        homes = (self.root.path / "releases").glob("[0-9]*")
+        return {int(home.name) for home in homes if home.name.isdigit()}
