@@ -14,7 +14,7 @@ from contracts.videos import VideoUploaded
 from simulation.latents import PAIRS_IF_POSITIVE, PAIRS_IF_VIOLATIVE, SHARE_CHINESE, Latents, Pair
 from simulation.platform.population import Population
 from simulation.platform.videos import NO_TREND
-from simulation.trends.settings import PAIRS_OF_LOOK_ALIKES, PAIRS_OF_TREND, SCENARIO
+from simulation.trends.settings import PAIRS_OF_LOOK_ALIKES, PAIRS_OF_TREND, SCENARIO, TRENDS
 from simulation.trends.uploads import trend_book
 from simulation.uploads import to_upload
 
@@ -72,8 +72,8 @@ class Contents:
         )
         if trend == NO_TREND:
             return to_upload(latents, plan.seed, None)
-        name = self._population.settings.videos.trends[trend].name
-        book = trend_book("zh" if latents.chinese else "en", name, about)
+        known = TRENDS[self._population.settings.videos.trends[trend].name]
+        book = trend_book("zh" if latents.chinese else "en", known)
         return to_upload(latents, plan.seed, None, book=book, framed=None if violative else SCENARIO.framed)
 
 

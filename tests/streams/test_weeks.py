@@ -1,0 +1,129 @@
+"""Simulated weeks in small: what each arm is judged by, what a ruling does, and what is learned from it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from contracts.taxonomy import Category
+from policy.casebook import Evidence
+from policy.train import Policy
+from simulation.platform.settings import TrendWave
+from simulation.trends.settings import FRUIT_CUPS
+from simulation.trends.uploads import trend_book
+from streams.weeks.contents import Contents
+from streams.weeks.moderation import FROZEN
+from streams.weeks.run import Weeks, World, all_frozen, all_learning, experiment, prepare
+from streams.weeks.scenario import Scenario
+
+WAVE = TrendWave(FRUIT_CUPS.name, FRUIT_CUPS.category, starts_on=1, share=0.15, benign_share=0.05)
+SMALL = Scenario(
+    viewers=400, pre_days=2, days=4, per_1000_viewers=120.0, waves=(WAVE,), taught=300, rulings_a_day=12, seed=3
+)
+
+
+@cache
+def weeks() -> Weeks:
+    return prepare(SMALL)
+
+
+def always_right(case_id: str, truth: Category, /, about: Category | None = None) -> Category:
+    return truth
+
+
+class Remembered:
+    """A refresh that keeps the parent's policy, and what it was asked to learn from."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    def __call__(self, parent: Policy, old: Sequence[Evidence], new: Sequence[Evidence]) -> Policy:
+        self.asked.append((len(old), len(new)))
+        return parent
+
+
+def lived(world: World) -> World:
+    for _ in world.days:
+        pass
+    return world
+
+
+def test_the_videos_of_a_trend_use_its_words_and_no_other_video_does() -> None:
+    population = weeks().population
+    contents = Contents(population)
+    trend = population.videos.trend_M == 0
+    rows = np.flatnonzero(trend & population.videos.violative)
+    phrases = [
+        phrase.split("{")[0]
+        for language in ("zh", "en")
+        for phrase in trend_book(language, FRUIT_CUPS)["violative"][WAVE.category.value]["phrases"]
+    ]
+
+    def speaks(row: int) -> bool:
+        (upload,) = contents.uploads([row])
+        said = f"{upload.title} {upload.ocr} {upload.asr}"
+        return any(len(phrase) > 3 and phrase in said for phrase in phrases)
+
+    assert np.mean([speaks(row) for row in rows]) > 0.5
+    assert not any(speaks(row) for row in np.flatnonzero(~trend)[:200])
+    assert contents.uploads([5]) == Contents(population).uploads([5])
+
+
+def test_nothing_is_learned_where_nobody_learns() -> None:
+    refresh = Remembered()
+    world = lived(all_frozen(weeks(), always_right, refresh))
+    assert refresh.asked == []
+    assert world.moderation.learning.casebook_version == 1
+    assert 0 < len(world.moderation.rulings.category_of) <= SMALL.rulings_a_day * (SMALL.pre_days + SMALL.days)
+
+
+def test_a_ruling_removes_a_violative_video_for_both_arms_and_clears_a_good_one() -> None:
+    world = lived(experiment(weeks(), always_right, Remembered()))
+    served = world.moderation.serve(SMALL.pre_days + SMALL.days)
+    ruled = world.moderation.rulings.category_of
+    violative = weeks().population.videos.violative
+    assert ruled
+    for row, category in ruled.items():
+        assert (category is not Category.POSITIVE) == violative[row]
+        assert served.removed_M[row] == violative[row]
+        if not violative[row]:
+            assert served.feature_A_M[:, row].tolist() == pytest.approx([0.02, 0.02])
+
+
+def test_each_refresh_gets_what_was_ruled_since_the_one_before_and_its_release_is_served() -> None:
+    refresh = Remembered()
+    world = lived(all_learning(weeks(), always_right, refresh))
+    moderation = world.moderation
+    assert [old for old, _ in refresh.asked] == [
+        SMALL.taught + sum(new for _, new in refresh.asked[:night]) for night in range(len(refresh.asked))
+    ]
+    assert moderation.refreshed_on == [2, 3, 4, 5]
+    assert moderation.serve(6).release_A == (1, 5)
+
+
+def test_precedents_are_published_on_nights_without_a_refresh_and_move_the_learning_arm_alone() -> None:
+    rarely = replace(weeks(), scenario=replace(SMALL, nights_between=100))
+    moderation = lived(all_learning(rarely, always_right, Remembered())).moderation
+    judge = moderation.learning
+    assert len(judge.casebook) == len(judge.policy.casebook) + len(moderation.rulings.decided)
+    frozen, learning = moderation.serve(SMALL.pre_days + SMALL.days).feature_A_M
+    first = weeks().first
+    videos = rarely.population.videos
+    new = np.flatnonzero((videos.uploaded_on_M == SMALL.pre_days + SMALL.days - 1) & ~np.isnan(videos.score_M))
+    some = [int(row) for row in new if row not in moderation.rulings.category_of][:20]
+    contents = Contents(rarely.population)
+    assert frozen[some] == pytest.approx(first.toxicity(first.read(contents.uploads(some))), abs=1e-5)
+    assert np.abs(learning[new] - frozen[new]).max() > 0.05
+
+
+def test_impressions_of_violative_videos_are_counted_by_trend() -> None:
+    world = all_frozen(weeks(), always_right, Remembered())
+    videos, expected = weeks().population.videos, np.zeros(2, np.int64)
+    for day in world.days:
+        bad = videos.violative[day.video_I]
+        of_trend = videos.trend_M[day.video_I] == 0
+        expected += np.array([(bad & of_trend).sum(), (bad & ~of_trend).sum()])
+    assert world.watch.counts.violative_A_D_K[FROZEN].sum(axis=0).tolist() == expected.tolist()
+    assert expected.min() > 0
