@@ -42,6 +42,7 @@ class Action(StrEnum):
     OVERRULE = "overrule"
     APPEAL = "appeal"
     APPROVE = "approve"
+    ERASE = "erase"
 
 
 ALLOWED: Mapping[Action, frozenset[Role]] = MappingProxyType(
@@ -53,6 +54,7 @@ ALLOWED: Mapping[Action, frozenset[Role]] = MappingProxyType(
         Action.OVERRULE: frozenset({Role.REVIEWER, Role.SENIOR}),
         Action.APPEAL: frozenset({Role.PLATFORM, Role.CLERK}),
         Action.APPROVE: frozenset({Role.SENIOR}),
+        Action.ERASE: frozenset({Role.SENIOR}),
     }
 )
 """Who may do what at all; `policy.docket.rules` says more of overruling."""
