@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.errors import BadInputError
+from contracts.errors import BadInputError, CheckFailedError
 from contracts.records import Id
 
 if TYPE_CHECKING:
-    from ab_tests.report.reading import Blocked
     from ab_tests.results import Analysis
     from contracts.experiments import Experiment
     from warehouse.address import WarehouseAddress
@@ -141,15 +140,17 @@ def analyse(
     """
     from ab_tests.population import BlockedError
     from ab_tests.report.reading import Blocked
+    from ab_tests.running import write_pages
 
     chosen = _declared_experiment(experiment, declared)
     day = _last_day(chosen, through)
     try:
         analysis = _analyse(chosen, day, correction=correction, planned_days=planned_days)
     except BlockedError as blocked:
-        _report(Blocked(chosen, day, str(blocked), blocked.sample_ratio, blocked.population), html, markdown)
+        known = Blocked(chosen, day, str(blocked), blocked.sample_ratio, blocked.population)
+        write_pages(known, html=html, markdown=markdown)
         raise
-    _report(analysis, html, markdown)
+    write_pages(analysis, html=html, markdown=markdown)
     if as_json:
         import orjson
 
@@ -160,6 +161,37 @@ def analyse(
 
     for line in lines_of(analysis):
         click.echo(line)
+
+
+@ab.command()
+@click.argument("names", metavar="[EXPERIMENT]...", nargs=-1)
+@click.option("--through", type=click.DateTime(["%Y-%m-%d"]), help="Last day that counts (default: yesterday).")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path(".state/reports"), show_default=True
+)
+@experiments_option
+def report(names: tuple[str, ...], through: datetime | None, out: Path, declared: Path) -> None:
+    """Write OUT/DAY/EXPERIMENT.html and .md of each EXPERIMENT, of all that run on the day where none is named.
+
+    An experiment whose data fail a check gets pages that say so, after all others were written the exit code is 1.
+
+    \b
+    Example:
+      precedent ab report --through 2026-11-15 --out reports
+    """
+    from ab_tests.experiments import find, read_experiments
+    from ab_tests.running import report as write_report
+
+    day = through.date() if through else datetime.now(UTC).date() - timedelta(days=1)
+    known = read_experiments(declared)
+    chosen = [find(known, name, place=str(declared)) for name in names] or known.running_on(day)
+    reported = [write_report(_warehouse(), experiment, out, through=day) for experiment in chosen]
+    for one in reported:
+        click.echo(f"{one.html}{' (blocked)' if one.blocked else ''}")
+    if not reported:
+        click.echo(f"no experiment runs on {day}")
+    if blocked := [one.blocked for one in reported if one.blocked]:
+        raise CheckFailedError("; ".join(blocked))
 
 
 @ab.command()
@@ -206,19 +238,6 @@ def _last_day(experiment: "Experiment", through: datetime | None) -> date:
     return through.date() if through else min(experiment.ends_on, yesterday)
 
 
-def _report(finding: "Analysis | Blocked", html: Path | None, markdown: Path | None) -> None:
-    from ab_tests.report.markdown import to_markdown
-    from ab_tests.report.page import write_html
-
-    if html:
-        write_html(finding, html)
-    if markdown:
-        try:
-            markdown.write_text(to_markdown(finding), encoding="utf-8")
-        except OSError as error:
-            raise BadInputError(f"{markdown}: cannot be written: {error.strerror}") from error
-
-
 def _analyse(
     experiment: "Experiment",
     through: date,
@@ -230,16 +249,15 @@ def _analyse(
     from rich.console import Console
     from rich.progress import Progress
 
-    from ab_tests.analysis import analyse as analyse_experiment
-    from ab_tests.analysis import metrics_of, reads_of
-    from ab_tests.population import reader, warehouse_tables
+    from ab_tests.analysis import reads_of
+    from ab_tests.running import analyse_stored
 
-    tables = warehouse_tables(_warehouse(), experiment)
+    address = _warehouse()
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
         bar = progress.add_task("reading", total=reads_of(experiment, through))
-        return analyse_experiment(
+        return analyse_stored(
+            address,
             experiment,
-            reader(tables, metrics_of(experiment)),
             through=through,
             correction=correction,
             planned_days=planned_days,

@@ -105,6 +105,27 @@ def test_the_report_is_written_beside_the_lines(worse: tuple[WarehouseAddress, l
     assert "treatment is worse" in text.read_text()
 
 
+def test_every_experiment_that_runs_on_the_day_has_its_pages(
+    worse: tuple[WarehouseAddress, list[Event]], tmp_path: Path
+) -> None:
+    address, _ = worse
+    last = STARTS_ON + timedelta(days=DAYS - 1)
+    told = run(address, tmp_path, "report", "--out", str(tmp_path / "out")).output  # through yesterday, its last day
+    page = tmp_path / "out" / str(last) / "one.html"
+    assert told == f"{page}\n"
+    assert "treatment is worse" in page.read_text()
+    assert "treatment is worse" in page.with_suffix(".md").read_text()
+    assert sorted(path.name for path in page.parent.iterdir()) == ["one.html", "one.md"]
+    later = run(address, tmp_path, "report", "--through", str(last + timedelta(days=1)), "--out", str(tmp_path / "out"))
+    assert later.output == f"no experiment runs on {last + timedelta(days=1)}\n"
+
+
+def test_blocked_data_have_pages_too_and_the_command_fails(address: WarehouseAddress, tmp_path: Path) -> None:
+    with pytest.raises(CheckFailedError, match=r"one: nobody was exposed in .*; no verdict"):
+        run(address, tmp_path, "report", "one", "--out", str(tmp_path))
+    assert "nobody was exposed" in (tmp_path / str(STARTS_ON + timedelta(days=DAYS - 1)) / "one.html").read_text()
+
+
 def test_the_control_is_what_the_events_say(worse: tuple[WarehouseAddress, list[Event]], tmp_path: Path) -> None:
     address, some = worse
     found = json.loads(run(address, tmp_path, "analyse", "one", "--json", "--correction", "fwer").output)
