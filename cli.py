@@ -11,6 +11,7 @@ COMMANDS = {
     "ab": "ab_tests.commands:ab",
     "benchmark": "policy.commands.scoring:benchmark",
     "broker": "streams.commands.broker:broker",
+    "clerk": "streams.commands.clerk:clerk",
     "demo": "streams.demo.command:demo",
     "features": "features.commands:features",
     "histories": "streams.commands.ingest:histories",

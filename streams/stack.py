@@ -77,10 +77,14 @@ def embedded_stack(
     media_roots: tuple[Path, ...] = (),
     broker: str | None = None,
     worker_options: tuple[str, ...] = (),
+    docket: Path | None = None,
+    clerk_options: tuple[str, ...] = (),
+    court_options: tuple[str, ...] | None = None,
 ) -> Iterator[Stack]:
     """Run the embedded parts while the context is open; the pointer in `releases` must name a release.
 
     Without `triton` the workers score in their own processes. `broker` is the address of another Kafka to use.
+    With a `docket`, which needs the warehouse, a clerk works on it, and the court serves it if it is given options.
     Raises `DependencyError` with the end of its log when a part does not become ready.
     """
     state = state.absolute()
@@ -106,9 +110,21 @@ def embedded_stack(
         copiers = [stack.start(name, name) for name in ("sink", "recorder")] if warehouse else []
         for _ in range(workers):
             stack.start_worker()
-        for part in (*stack.workers, *copiers):
+        officers = _start_officers(stack, docket, clerk_options, court_options) if docket else []
+        for part in (*stack.workers, *copiers, *officers):
             _ = part.address
         yield stack
+
+
+def _start_officers(
+    stack: Stack, docket: Path, clerk_options: tuple[str, ...], court_options: tuple[str, ...] | None
+) -> list[Part]:
+    """Start who works on the docket, without waiting for them."""
+    stack.environment["PRECEDENT_DOCKET"] = str(docket.absolute())
+    officers = [stack.start("clerk", "clerk", *clerk_options)]
+    if court_options is not None:
+        officers.append(stack.start("court", "court", "serve", *court_options))
+    return officers
 
 
 def _start_warehouse(stack: Stack) -> None:

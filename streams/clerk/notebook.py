@@ -65,6 +65,11 @@ class Notebook:
             row = db.execute("SELECT mark FROM marks WHERE duty = ?", (duty,)).fetchone()
         return str(row[0]) if row else ""
 
+    def advance(self, duty: str, mark: str) -> None:
+        """Note how far a duty got."""
+        with self._writing() as db:
+            db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (duty, mark))
+
     def postponed(self) -> dict[str, datetime]:
         """Videos whose upload was not to be had when their verdict came, and since when."""
         with self._writing() as db:

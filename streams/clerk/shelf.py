@@ -1,11 +1,13 @@
-"""The releases root as the clerk reads it: what each release that judged a video reads, and where its line is."""
+"""The releases root as the clerk reads it: what each release that judged reads, its line, and what serves now."""
 
 import logging
 from pathlib import Path
 
+import polars as pl
+
 from contracts.errors import BadInputError
-from contracts.releases import Release
-from serving.releases import ReleasesRoot
+from contracts.releases import Pin, Release
+from serving.releases import PRECEDENTS, ReleasesRoot
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +19,7 @@ class ReleaseShelf:
         self.root = ReleasesRoot(path)
         self._read: dict[int, Release] = {}
         self._missed: set[int] = set()
+        self._cited: tuple[Pin, frozenset[str]] | None = None
 
     def release(self, version: int) -> Release:
         """The release of a version; the live one, and a word in the log, where its folder is gone or damaged.
@@ -42,3 +45,19 @@ class ReleaseShelf:
         """The versions that lie in the root now."""
         homes = (self.root.path / "releases").glob("[0-9]*")
         return {int(home.name) for home in homes if home.name.isdigit()}
+
+    def live(self) -> Pin:
+        """What serves now; raises `BadInputError` where nothing does."""
+        return self.root.read_pointer().live
+
+    def precedents(self, pin: Pin) -> frozenset[str]:
+        """Ids of the cases in a pin's casebook; raises `BadInputError` where they cannot be read."""
+        if self._cited is None or self._cited[0] != pin:
+            _, model = self.root.open_pin(pin)
+            path = model.with_name(PRECEDENTS)
+            try:
+                ids = pl.read_parquet(path, columns=["case_id"])["case_id"]
+            except (OSError, pl.exceptions.PolarsError) as error:
+                raise BadInputError(f"{path}: is not a casebook: {str(error).splitlines()[0]}") from error
+            self._cited = pin, frozenset(ids)
+        return self._cited[1]

@@ -1,4 +1,7 @@
-"""Appeals from Kafka in, appeals on the docket out, acknowledged when they are entered; those refused are told why."""
+"""Appeals from Kafka in, appeals on the docket out, acknowledged when they are entered; those refused are told why.
+
+What breaks the contract gets its dead letter from the recorder, which reads the topic too; here it is counted alone.
+"""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -28,7 +31,7 @@ class AppealGauges(WaitingGauge, Protocol):
 def hearing(
     enter: Callable[[CaseAppealed], None], producer: Producer, gauges: AppealGauges, *, now: Callable[[], datetime]
 ) -> Carry:
-    """A carrier of appeals to `enter`, and of those that it or the contract refuses to the dead letters.
+    """A carrier of appeals to `enter`, and of those that it refuses to the dead letters.
 
     `enter` may be given an appeal again; it raises `BadInputError` to refuse one, `DependencyError` to be asked again.
     """
@@ -36,18 +39,19 @@ def hearing(
     async def carry(batch: Sequence[edge.RawEvent], ours: Callable[[], bool]) -> bool:
         through = edge.read(batch, CASES_APPEALS, now())
         patience = Patience(gauges, abandoned=lambda: not ours())
-        letters = list(through.dead)
+        letters = list[DeadLetter]()
         try:
             for raw, appeal in through.accepted:
                 assert isinstance(appeal, CaseAppealed)
-                refused = await patience.until_done("docket", partial(hear, raw, appeal))
-                letters += [refused] if refused else []
+                letter = await patience.until_done("docket", partial(hear, raw, appeal))
+                letters += [letter] if letter else []
             records = [OutgoingRecord(m.topic + DEAD_SUFFIX, None, m.model_dump_json().encode()) for m in letters]
             await patience.until_done("broker", lambda: producer.send(records))
         except AbandonedError as error:
             log.warning("let go of %d appeals: %s", len(batch), error)
             return False
-        gauges.appealed(heard=len(batch) - len(letters), refused=len(letters))
+        refused = len(letters) + len(through.dead)
+        gauges.appealed(heard=len(batch) - refused, refused=refused)
         return True
 
     async def hear(raw: edge.RawEvent, appeal: CaseAppealed) -> DeadLetter | None:

@@ -1,0 +1,97 @@
+"""`precedent clerk`: verdicts, reports and appeals in, cases, rulings and casebooks out."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import click
+
+from streams.commands.foreground import broker_and_warehouse, log_to_stderr, ready
+
+
+@click.command()
+@click.option(
+    "--docket",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="PRECEDENT_DOCKET",
+    default=Path(".state/docket"),
+    show_default=True,
+    help="folder of the register of cases [PRECEDENT_DOCKET]",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    show_default=True,
+    help="of /metrics and /live on loopback; 0: any free one",
+)
+@click.option(
+    "--days", type=click.FloatRange(0, 90, min_open=True), default=7.0, show_default=True, help="that reports count"
+)
+@click.option(
+    "--decoders", type=click.IntRange(1, 64), default=1, show_default=True, help="processes that decode media"
+)
+@click.option(
+    "--pace",
+    type=click.FloatRange(0, 100, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="multiplies the time between rounds",
+)
+@click.option(
+    "--session-timeout",
+    type=click.FloatRange(0.1, 3_600),
+    default=6.0,
+    show_default=True,
+    help="seconds until a killed clerk is out",
+)
+def clerk(docket: Path, metrics_port: int, days: float, decoders: int, pace: float, session_timeout: float) -> None:
+    """Open cases, have videos scored again with their feedback, announce and publish rulings until SIGINT or SIGTERM.
+
+    One clerk works on a docket. A part that is away is waited for, with an ALERT in the log; the other duties go on.
+    PRECEDENT_BROKER, _WAREHOUSE, _DOCKET, _RELEASES and _MEDIA_ROOTS say where things are. PRECEDENT_AUDIT_SALT is the
+    secret of the random audit; without it one is made and kept in the docket's folder.
+
+    \b
+    Example:
+      PRECEDENT_BROKER=127.0.0.1:9092 PRECEDENT_WAREHOUSE=http://u:p@127.0.0.1:8123/precedent precedent clerk
+    """
+    from policy.docket.docket import Docket
+    from streams.clerk.assemble import ClerkConfig, assemble
+    from streams.clerk.duties.weighing import WindowSettings
+    from streams.clerk.notebook import Notebook, audit_salt
+    from streams.clerk.run import run_clerk
+    from streams.kafka.agents import AgentConfig, use_fast_loop
+
+    log_to_stderr()
+    settings, address = broker_and_warehouse()
+    register = Docket(docket)
+    notebook = Notebook(docket)
+    config = ClerkConfig(audit_salt(docket, os.environ), pace=pace, window=WindowSettings(days=days), decoders=decoders)
+
+    async def run() -> None:
+        assembly = assemble(
+            config,
+            broker=settings.broker,
+            warehouse=address,
+            docket=register,
+            notebook=notebook,
+            folder=docket,
+            releases=settings.releases,
+            media_roots=settings.media_folders,
+        )
+        await run_clerk(
+            AgentConfig(
+                settings.broker,
+                "precedent-clerk",
+                take_max=200,
+                take_within_s=0.2,
+                session_timeout_s=session_timeout,
+            ),
+            assembly,
+            metrics_port=metrics_port,
+            ready=lambda at: ready("clerk", at),
+        )
+
+    use_fast_loop()
+    asyncio.run(run())
