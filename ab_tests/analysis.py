@@ -46,6 +46,11 @@ BY_ACTIVITY = (
     "believe a difference between segments when Cochran's Q finds one."
 )
 
+UNSEEN = (
+    "Toxic exposure counts videos ruled violative until now: a lower bound in every arm, which later rulings raise, "
+    "for days gone by too."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
@@ -267,6 +272,8 @@ def _caveats(asked: _Asked, population: Population, estimates: Sequence[Estimate
     ]:
         names = ", ".join(dict.fromkeys(without))
         found.append(f"CUPED is off for {names}: nothing was recorded in the pre-period, intervals are wider.")
+    if any(metric.name is MetricName.TOXIC_EXPOSURE for metric in asked.metrics):
+        found.append(UNSEEN)
     if days < asked.planned_days:
         found.append(
             f"This is day {days} of {asked.planned_days}. The bands hold on every day; other intervals and p-values "

@@ -131,6 +131,18 @@ METRICS: dict[MetricName, Metric] = {
             by_surface=True,
         ),
         Metric(
+            name=MetricName.TOXIC_EXPOSURE,
+            title="Toxic exposure",
+            formula="impressions of videos ruled violative by now, before their demotion / impressions; a lower bound",
+            unit="exposures per impression",
+            direction=Direction.LOWER,
+            numerator="exposed_impressions",
+            denominator="impressions",
+            covariate=None,
+            covariate_denominator=None,
+            by_surface=True,
+        ),
+        Metric(
             name=MetricName.IMPRESSIONS_PER_USER,
             title="Impressions",
             formula="impressions, per assigned user, from first exposure on",

@@ -24,6 +24,7 @@ class MetricName(StrEnum):
     USAGE_TIME_TOTAL = "usage_time_total"
     RETENTION = "retention"
     TOXIC_SHARE = "toxic_share"
+    TOXIC_EXPOSURE = "toxic_exposure"
     IMPRESSIONS_PER_USER = "impressions_per_user"
 
 

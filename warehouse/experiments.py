@@ -10,10 +10,11 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from contracts.errors import BadInputError, CheckFailedError
-from contracts.experiments import Experiment
+from contracts.experiments import Experiment, MetricName
 from contracts.viewers import Surface
 from warehouse.address import asking
 from warehouse.daily import Commands, days_to_rebuild, days_with_rows, replace_partition
+from warehouse.exposure import SERVED_VIOLATIVE
 
 TABLE = "experiment_users"
 ALL_SURFACES = "all"
@@ -100,9 +101,14 @@ def build_users(
         "starts_on": experiment.starts_on,
         "pre_starts_on": pre_starts_on,
         "pre_days": experiment.pre_period_days,
+        "since": experiment.starts_on,
+        "candidate": experiment.candidate_release or 0,
+        "obeying": [n for n, arm in enumerate(experiment.variants, start=1) if arm.decisions == "candidate"],
     }
+    measured = {*experiment.metrics, *(guardrail.metric for guardrail in experiment.guardrails)}
+    statement = _statement(surface, exposure=MetricName.TOXIC_EXPOSURE in measured)
     with asking(f"users of {experiment.experiment_id} through {through}"):
-        replace_partition(client, TABLE, partition, _statement(surface), given)
+        replace_partition(client, TABLE, partition, statement, given)
         counts = client.query(_COUNTS, where).result_rows
     return UserTable(
         table=TABLE,
@@ -178,14 +184,29 @@ def _literal(value: str | date) -> str:
     return f"'{value}'"
 
 
-def _statement(surface: Surface | None) -> str:
-    """The column list and SELECT of the one statement that makes the rows."""
+# What each user of `exposed` was shown of violative videos while the decisions that their arm obeys let them through.
+_BESIDE_EXPOSURE = """
+            LEFT JOIN (
+                SELECT served.user_id AS user_id,
+                       countIf(if(has({{obeying:Array(UInt8)}}, first_position), let_through_by_candidate, let_through))
+                           AS let_through_times
+                FROM ({served}) AS served INNER JOIN exposed ON served.user_id = exposed.user_id
+                WHERE toDate(served.shown_at) >= exposed.exposed_on {at}
+                GROUP BY user_id
+            ) AS toxic ON exposed.user_id = toxic.user_id
+"""
+
+
+def _statement(surface: Surface | None, *, exposure: bool) -> str:
+    """The column list and SELECT of the one statement that makes the rows; `exposure` costs a pass over impressions."""
     at = f"_{surface}" if surface else ""
+    there = f"AND served.surface = '{surface}'" if surface else ""
+    beside = _BESIDE_EXPOSURE.format(served=SERVED_VIOLATIVE, at=there) if exposure else ""
     return f"""(
             experiment_id, surface, through, user_id, variant, variants_seen, first_exposed_on, activity,
-            impressions, scored_impressions, toxic_impressions, reports, active_days, usage_s, watch_s, retained,
-            followed_days, pre_impressions, pre_scored_impressions, pre_toxic_impressions, pre_reports,
-            pre_active_days, pre_usage_s
+            impressions, scored_impressions, toxic_impressions, exposed_impressions, reports, active_days, usage_s,
+            watch_s, retained, followed_days, pre_impressions, pre_scored_impressions, pre_toxic_impressions,
+            pre_reports, pre_active_days, pre_usage_s
         )
         WITH
             exposed AS (
@@ -206,7 +227,7 @@ def _statement(surface: Surface | None) -> str:
             days AS (
                 SELECT
                     user_id, day, active, usage_ms,
-                    impressions{at} AS shown, scored_impressions{at} AS scored, toxic_impressions{at} AS toxic,
+                    impressions{at} AS shown, scored_impressions{at} AS scored, toxic_impressions{at} AS seen_toxic,
                     reports{at} AS reported, watch_ms{at} AS watched_ms
                 FROM user_days
                 WHERE day BETWEEN {{pre_starts_on:Date}} AND {{through:Date}}
@@ -225,7 +246,8 @@ def _statement(surface: Surface | None) -> str:
             ),
             sumIf(shown, day >= exposed_on),
             sumIf(scored, day >= exposed_on),
-            sumIf(toxic, day >= exposed_on),
+            sumIf(seen_toxic, day >= exposed_on),
+            {"any(let_through_times)" if exposure else "0"},
             sumIf(reported, day >= exposed_on),
             sumIf(active, day >= exposed_on),
             sumIf(usage_ms, day >= exposed_on) / 1000,
@@ -234,11 +256,12 @@ def _statement(surface: Surface | None) -> str:
             {{through:Date}} - first_day + 1,
             sumIf(shown, day < {{starts_on:Date}}),
             sumIf(scored, day < {{starts_on:Date}}),
-            sumIf(toxic, day < {{starts_on:Date}}),
+            sumIf(seen_toxic, day < {{starts_on:Date}}),
             sumIf(reported, day < {{starts_on:Date}}),
             sumIf(active, day < {{starts_on:Date}}) AS before_active,
             sumIf(usage_ms, day < {{starts_on:Date}}) / 1000
         FROM days RIGHT JOIN exposed ON days.user_id = exposed.user_id
+            {beside}
         GROUP BY exposed.user_id
         """
 

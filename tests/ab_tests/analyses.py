@@ -38,6 +38,7 @@ BETTER: Effects = {
     MetricName.USAGE_TIME_TOTAL: (18_910.0, 0.0078, 0.0044),
     MetricName.RETENTION: (0.713, 0.0052, 0.0029),
     MetricName.TOXIC_SHARE: (0.0521, -0.342, 0.008),
+    MetricName.TOXIC_EXPOSURE: (0.0031, -0.302, 0.009),
     MetricName.IMPRESSIONS_PER_USER: (212.4, -0.0012, 0.0051),
 }
 WORSE = BETTER | {

@@ -61,7 +61,7 @@ def test_three_arms_are_judged_each_and_share_alpha() -> None:
     assert found.verdicts[1].outcome is not Outcome.BETTER
     primary, other = found.sequences[0], found.sequences[-1]
     assert (primary.metric, primary.alpha, other.alpha) == (MetricName.REPORT_RATE, 0.025, 0.05)
-    assert len(found.estimates) + len(found.unmeasured) == 14
+    assert len(found.estimates) + len(found.unmeasured) == 16
     assert all(one.adjusted_p >= one.p_value for one in found.estimates)
     assert found.estimate(MetricName.REPORT_RATE, "v1") is found.estimates[0]
 

@@ -53,7 +53,7 @@ def test_tables_have_a_row_for_each_thing_found() -> None:
     sizes: dict[str, list[int]] = {}
     for head, *rows in tables(to_markdown(found)):
         sizes.setdefault(head[0], []).append(len(rows))
-    assert sizes == {"Metric": [7, 3 * 3, 7 * 4, 7], "Day": [14], "Arm": [2]}
+    assert sizes == {"Metric": [8, 4 * 3, 8 * 4, 8], "Day": [14], "Arm": [2]}
 
 
 def test_a_row_says_what_the_page_says() -> None:
@@ -67,6 +67,7 @@ def test_a_row_says_what_the_page_says() -> None:
         "&lt;0.001",
         "better",
     ]
+    assert ["3.100", "2.164 exposures per 1,000 impressions"] in [row[2:4] for row in effects]
     assert effects[2][-1] == "not clear; guardrail held: at worst −0.09%, margin −1.0%"
 
 

@@ -120,8 +120,8 @@ def test_every_look_of_every_metric_is_drawn_and_tabled(better: Node) -> None:
 
 def test_surfaces_and_segments_have_a_row_for_every_metric_that_they_measure(better: Node) -> None:
     surfaces, segments = section(better, "surface"), section(better, "activity")
-    assert len(surfaces.all("div", "card")) == 3, "only metrics of impressions know their surface"
-    assert len(surfaces.all("path", "marker")) == 3 * 3
+    assert len(surfaces.all("div", "card")) == 4, "only metrics of impressions know their surface"
+    assert len(surfaces.all("path", "marker")) == 4 * 3
     assert len(segments.all("div", "card")) == len(MetricName)
     assert len(segments.all("path", "marker")) == len(MetricName) * 4
     assert segments.text.count("Cochran's Q") == len(MetricName) + 1, "each metric's test, and the note"

@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
+from contracts.cases import Ruling
 from contracts.errors import BadInputError, CheckFailedError, DependencyError
 from contracts.experiments import Experiment, MetricName, Subject, Variant
+from contracts.taxonomy import Category
+from contracts.verdicts import Decision
 from contracts.viewers import ExperimentExposure, Impression, Surface, UserReport, UserSession
-from tests.warehouse.viewers import DAY_0, exposure, impression, report, session
+from tests.warehouse.samples import candidate, verdict
+from tests.warehouse.viewers import DAY_0, at, exposure, impression, report, ruling, session
 from warehouse.address import Client
 from warehouse.daily import days_to_rebuild, rebuild
 from warehouse.experiments import (
@@ -21,7 +25,7 @@ from warehouse.experiments import (
     build_users,
     exposure_counts,
 )
-from warehouse.sink import EventSink
+from warehouse.sink import EventSink, VerdictSink
 
 
 def day(number: int) -> date:
@@ -227,6 +231,42 @@ def test_with_a_surface_only_what_happened_there_is_counted_wherever_users_were_
     assert log.row("ann", columns) == (2, 1, 2, 1.25, 1, 60.0, 2, 1)
 
 
+def test_exposure_counts_violative_videos_while_the_arm_s_decisions_let_them_through(
+    log: Log, database: Client
+) -> None:
+    """Both saw video "bad" three times: unjudged, when only release 4 demoted it, and when both releases did."""
+    arms = (Variant(name="control", share=0.5), Variant(name="treatment", share=0.5, decisions="candidate"))
+    metrics = (MetricName.REPORT_RATE, MetricName.TOXIC_EXPOSURE)
+    changed = {"subject": Subject.MODERATION, "candidate_release": 4, "variants": arms, "metrics": metrics}
+    stricter = candidate(1).model_copy(update={"decision": Decision.DEMOTE})
+    other = stricter.model_copy(update={"release_version": 5, "decision": Decision.ALLOW})
+    told = [(11.1, Decision.ALLOW, stricter), (11.5, Decision.DEMOTE, other)]
+    VerdictSink(database).insert(
+        [
+            verdict(
+                1, event_id=f"v-{n}", video_id="bad", occurred_at=at(n), scored_at=at(n), decision=said, candidate=by
+            )
+            for n, said, by in told
+        ]
+    )
+    EventSink(database, Ruling).insert([ruling(1, video_id="bad", ruled_at=at(30.0)), ruling(2, video_id="fine")])
+    EventSink(database, Ruling).insert([ruling(3, video_id="fine", ruled_at=at(1.0), category=Category.POSITIVE)])
+    for user, arm in (("ann", "control"), ("bob", "treatment")):
+        log.exposed(user, 11.0, arm)
+        for moment in (10.5, 11.0, 11.2, 11.6):  # the first before the user's exposure
+            log.seen(user, moment, video_id="bad", surface=Surface.SEARCH)
+        log.seen(user, 12.0, video_id="fine")
+    log.exposed("eve", 11.0, "control")
+    log.done()
+    for surface in (None, Surface.SEARCH, Surface.RECOMMEND):
+        log.build(surface=surface, **changed)
+    columns = "impressions, exposed_impressions"
+    assert [log.row(user, columns) for user in ("ann", "bob", "eve")] == [(4, 2), (4, 1), (0, 0)]
+    assert [log.row("ann", columns, surface=name) for name in ("search", "recommend")] == [(3, 2), (1, 0)]
+    log.build()
+    assert log.row("ann", columns) == (4, 0)  # not measured by this experiment
+
+
 def test_building_again_replaces_and_other_looks_stay(log: Log, database: Client) -> None:
     log.exposed("ann", 10.0)
     log.done()
@@ -301,7 +341,8 @@ def test_exposures_are_counted_by_variant_and_day_and_strange_ones_apart(log: Lo
 def test_the_columns_are_those_that_analyses_read(database: Client) -> None:
     read = """
         experiment_id surface through user_id variant variants_seen first_exposed_on activity
-        impressions scored_impressions toxic_impressions reports active_days usage_s watch_s retained followed_days
+        impressions scored_impressions toxic_impressions exposed_impressions
+        reports active_days usage_s watch_s retained followed_days
         pre_impressions pre_scored_impressions pre_toxic_impressions pre_reports pre_active_days pre_usage_s built_at
     """
     columns = [row[0] for row in database.query("DESCRIBE TABLE experiment_users").result_rows]
