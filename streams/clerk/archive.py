@@ -9,7 +9,7 @@ from contracts.videos import VideoUploaded
 from warehouse.address import Client, WarehouseAddress, connect
 from warehouse.feedback import ReporterRecord, VideoFeedback, reporter_records, video_feedback
 from warehouse.impressions import impressions_of
-from warehouse.uploads import uploads_of
+from warehouse.uploads import recent_uploads, uploads_of
 from warehouse.verdict_history import Arrived, latest_verdicts, verdicts_since
 
 
@@ -37,6 +37,9 @@ class Archive:
 
     def uploads(self, video_ids: Collection[str]) -> Mapping[str, VideoUploaded]:
         return uploads_of(self.client, video_ids)
+
+    def recent(self, *, since: datetime, until: datetime, at_most: int) -> list[VideoUploaded]:
+        return recent_uploads(self.client, since=since, until=until, at_most=at_most)
 
     def videos(self, *, since: datetime, as_of: datetime) -> Iterator[list[VideoFeedback]]:
         return video_feedback(self.client, since=since, as_of=as_of)

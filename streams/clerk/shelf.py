@@ -1,6 +1,7 @@
 """The releases root as the clerk reads it: what each release that judged reads, its line, and what serves now."""
 
 import logging
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -51,13 +52,16 @@ class ReleaseShelf:
         return self.root.read_pointer().live
 
     def precedents(self, pin: Pin) -> frozenset[str]:
-        """Ids of the cases in a pin's casebook; raises `BadInputError` where they cannot be read."""
+        """Ids of the cases that a pin knows by casebook or training; raises `BadInputError` where a file lacks them."""
         if self._cited is None or self._cited[0] != pin:
-            _, model = self.root.open_pin(pin)
-            path = model.with_name(PRECEDENTS)
-            try:
-                ids = pl.read_parquet(path, columns=["case_id"])["case_id"]
-            except (OSError, pl.exceptions.PolarsError) as error:
-                raise BadInputError(f"{path}: is not a casebook: {str(error).splitlines()[0]}") from error
-            self._cited = pin, frozenset(ids)
+            folder, model = self.root.open_pin(pin)
+            files = {folder.precedents, folder.taught, model.with_name(PRECEDENTS)}
+            self._cited = pin, frozenset(chain.from_iterable(map(_case_ids, files)))
         return self._cited[1]
+
+
+def _case_ids(path: Path) -> list[str]:
+    try:
+        return pl.read_parquet(path, columns=["case_id"])["case_id"].to_list()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise BadInputError(f"{path}: does not name its cases: {str(error).splitlines()[0]}") from error
