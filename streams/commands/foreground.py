@@ -45,3 +45,4 @@ def log_to_stderr() -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # what it retries is told by who asked
