@@ -1,0 +1,1 @@
+"""What is done when: schedules and arrows for Airflow, over functions that each have a command."""

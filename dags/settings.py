@@ -1,0 +1,45 @@
+"""The environment in, one frozen record out: where the tasks find the other parts."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.errors import BadInputError
+from features.config import FeaturesConfig
+from warehouse.address import WarehouseAddress, parse_address
+
+_STATE = Path(".state")
+
+
+@dataclass(frozen=True, slots=True)
+class DagSettings:
+    """Addresses and folders, by the variables that the commands read; folders are relative to where Airflow began.
+
+    releases: the root with the pointer.   docket: the register of cases.   runs: a folder a refresh.
+    experiments: the file that declares them.   reports: a folder a day.
+    """
+
+    environment: Mapping[str, str]
+    releases: Path = _STATE / "releases"
+    docket: Path = _STATE / "docket"
+    runs: Path = _STATE / "refresh"
+    experiments: Path = Path("deploy/experiments.toml")
+    reports: Path = _STATE / "reports"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "DagSettings":
+        """Read `PRECEDENT_RELEASES`, `_DOCKET`, `_RUNS`, `_EXPERIMENTS` and `_REPORTS`; addresses when asked for."""
+        names = ("releases", "docket", "runs", "experiments", "reports")
+        given = {name: Path(value) for name in names if (value := environment.get(f"PRECEDENT_{name.upper()}"))}
+        return cls(environment, **given)
+
+    @property
+    def warehouse(self) -> WarehouseAddress:
+        if not (url := self.environment.get("PRECEDENT_WAREHOUSE")):
+            raise BadInputError("PRECEDENT_WAREHOUSE is not set, must be http://user:password@host:port/database")
+        return parse_address(url)
+
+    @property
+    def features(self) -> FeaturesConfig:
+        return FeaturesConfig.from_environment(self.environment)

@@ -1,0 +1,87 @@
+"""The DAGs as Airflow reads them: nothing fails to import, the arrows are those drawn here, each task has a command."""
+
+import ast
+import importlib.util
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dags import steps
+from tests.dags.conftest import ROOT, Airflow
+from tests.test_commands import ALL
+
+ARROWS = {
+    "ab_report": {("rebuild_days", "running_experiments"), ("running_experiments", "report_experiment")},
+    "feature_materialize": set(),
+    "feature_parity": {("measure_parity", "judge_parity")},
+}
+TASKS = {
+    "ab_report": {"rebuild_days", "running_experiments", "report_experiment"},
+    "feature_materialize": {"materialise_histories"},
+    "feature_parity": {"measure_parity", "judge_parity"},
+}
+SCHEDULES = {
+    "ab_report": ("30 3 * * *", []),
+    "feature_materialize": ("5 * * * *", []),
+    "feature_parity": ("AssetTriggeredTimetable", ["precedent://features/histories"]),
+}
+MAPPED = {"report_experiment"}
+PRODUCED = {
+    "report_experiment": ["precedent://ab/reports"],
+    "materialise_histories": ["precedent://features/histories"],
+    "measure_parity": ["precedent://features/parity"],
+}
+
+
+@pytest.fixture(scope="session")
+def read(airflow: Airflow) -> dict[str, Any]:
+    return airflow.ask(shape=True)
+
+
+def test_every_file_imports_and_holds_the_dag_of_its_name(read: dict[str, Any]) -> None:
+    assert read["errors"] == {}
+    files = {path.stem for path in (ROOT / "dags").glob("*.py") if "@dag(" in path.read_text(encoding="utf-8")}
+    assert set(read["dags"]) == files == set(ARROWS)
+
+
+@pytest.mark.parametrize("name", sorted(ARROWS))
+def test_tasks_arrows_and_schedules_are_these(read: dict[str, Any], name: str) -> None:
+    dag = read["dags"][name]
+    assert set(dag["tasks"]) == TASKS[name]
+    assert {tuple(edge) for edge in dag["edges"]} == ARROWS[name]
+    assert (dag["schedule"], dag["consumes"]) == SCHEDULES[name]
+    assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
+    for task_id, task in dag["tasks"].items():
+        assert task["mapped"] == (task_id in MAPPED)
+        assert task["produces"] == PRODUCED.get(task_id, [])
+        assert 0 < task["timeout_s"] <= dag["timeout_s"]
+        assert task["retries"] >= 1
+
+
+def test_what_is_consumed_is_produced(read: dict[str, Any]) -> None:
+    produced = {uri for dag in read["dags"].values() for task in dag["tasks"].values() for uri in task["produces"]}
+    assert {uri for dag in read["dags"].values() for uri in dag["consumes"]} <= produced
+
+
+def test_each_task_is_one_function_whose_sentence_names_a_command(read: dict[str, Any]) -> None:
+    for dag in read["dags"].values():
+        for task_id in dag["tasks"]:
+            told = inspect.getdoc(getattr(steps, task_id)) or ""
+            named = re.findall(r"`precedent ([a-z ]+)", told)
+            assert named or "the command" in told, f"{task_id} names no command"
+            assert all(tuple(name.split()) in ALL for name in named), named
+
+
+def test_dag_files_hold_nothing_but_ids_schedules_and_arrows() -> None:
+    for name in ARROWS:
+        tree = ast.parse((ROOT / "dags" / f"{name}.py").read_text(encoding="utf-8"))
+        kinds = {type(node).__name__ for node in ast.walk(tree)}
+        assert kinds.isdisjoint({"For", "While", "If", "Try", "With", "Lambda", "ClassDef"}), name
+
+
+def test_importing_a_room_of_functions_imports_no_airflow() -> None:
+    source = Path(importlib.util.find_spec("dags.steps").origin or "").read_text(encoding="utf-8")  # type: ignore[union-attr]
+    assert "airflow" not in source
