@@ -8,7 +8,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +16,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from contracts.errors import BadInputError, first_reason
-from contracts.releases import GateResult, Pin, PointerMove, PublishedCasebook, Release, ReleasePointer, Seat
+from contracts.releases import Pin, PointerMove, PublishedCasebook, Release, ReleasePointer, Seat
 from policy.casebook import Evidence, write_precedents
+from policy.gate.results import read_gate_result, refuse_ungated, write_gate_result
 from serving.casebook import Casebook, write_casebook
 from serving.releases import (
     CASEBOOK,
@@ -70,17 +71,25 @@ def publish_casebook(
 
 
 def write_published(
-    home: Path, manifest: PublishedCasebook, casebook: Casebook, news: Sequence[Evidence]
+    home: Path,
+    manifest: PublishedCasebook,
+    casebook: Casebook,
+    news: Sequence[Evidence],
+    *,
+    beside: Mapping[str, str] | None = None,
 ) -> PublishedCasebook:
     """Write the folder of a casebook and return its manifest with the files' digests.
 
-    `news` are kept with their inputs; those of the release's own precedents lie in the release.
+    `news` are kept with their inputs; those of the release's own precedents lie in the release. `beside` are texts by
+    file name that lie in the folder too, without a digest.
     """
     with new_folder(home) as draft:
         write_casebook(casebook, draft / CASEBOOK)
         write_precedents(news, draft / PRECEDENTS)
         published = manifest.model_copy(update={"digests": _digests_in(draft)})
         (draft / CASEBOOK_MANIFEST).write_text(published.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        for name, text in (beside or {}).items():
+            (draft / name).write_text(text, encoding="utf-8")
     return published
 
 
@@ -126,29 +135,60 @@ def admit(root: ReleasesRoot, folder: ReleaseFolder) -> ReleaseFolder:
     return ReleaseFolder(home, folder.release)
 
 
-def promote(root: ReleasesRoot, path: Path, *, now: datetime, seat: Seat = "live") -> ReleasePointer:
-    """Give the release at `path` a seat: verify, admit, move the pointer.
+def promote(
+    root: ReleasesRoot,
+    path: Path,
+    *,
+    now: datetime,
+    seat: Seat = "live",
+    share: float = 0.0,
+    without_gate: str | None = None,
+    moved_by: str | None = None,
+) -> ReleasePointer:
+    """Give the release at `path` a seat: verify, ask the gate's result, admit, move the pointer.
 
     A new live release remembers the pin before it and ends the seats of candidates, which were compared with that
-    one. A canary or a shadow leaves the live release where it is; raises `BadInputError` where nothing is live. A release
-    that has a seat already keeps the casebook that it serves with there.
+    one. A canary or a shadow leaves the live release where it is; `share` is that of the videos, in [0, 1], of which
+    a canary decides. Who has a seat already keeps the casebook that was published for it. Canary and live need a
+    passed gate against the live release, but for the first of a root, or a reason why not, which history keeps.
+
+    Raises `BadInputError` where the release is damaged or nothing is live beside which to stand, `CheckFailedError`
+    where the gate did not let this release pass, or it was halted.
     """
+    if share and seat != "canary":
+        raise BadInputError(f"share == {share}, must be 0 for a release that becomes {seat}")
+    if without_gate is not None and not without_gate.strip():
+        raise BadInputError("without_gate is empty, must say why the release needs no gate")
     folder = open_release(path)
     check_models(folder)
     with turn_at(root):
         before = root.read_pointer() if root.pointer_path.exists() else None
-        if seat != "live" and before is None:
+        if before is None and seat != "live":
             raise BadInputError(f"{root.path}: nothing is live, a {seat} needs a live release beside it")
-        pin = _newest_pin(admit(root, folder), before)
+        if before is not None and seat != "shadow" and without_gate is None:
+            refuse_ungated(root, folder, before.live, read_history(root))
+        folder = admit(root, folder)
+        pin = _newest_pin(folder, before)
         if seat == "live" or before is None:
             again = before is not None and before.live.release_version == pin.release_version
             previous = None if before is None else before.previous if again else before.live
             pointer = ReleasePointer(live=pin, updated_at=now, previous=previous)
         else:
-            pointer = before.model_copy(update={seat: pin, "updated_at": now})
+            others = {"canary_share": share} if seat == "canary" else {}
+            pointer = before.model_copy(update={seat: pin, "updated_at": now, **others})
+            if pointer.shadow == pin and seat == "canary":
+                pointer = pointer.model_copy(update={"shadow": None})
         write_pointer(root, pointer)
-        live_before = None if before is None else before.live
-        remember(root, PointerMove(moved_at=now, move="promote", seat=seat, pin=pin, live_before=live_before))
+        move = PointerMove(
+            moved_at=now,
+            move="promote",
+            seat=seat,
+            pin=pin,
+            live_before=None if before is None else before.live,
+            moved_by=moved_by,
+            reason="" if without_gate is None else f"without gate: {without_gate}",
+        )
+        remember(root, move)
     return pointer
 
 
@@ -158,7 +198,43 @@ def _newest_pin(folder: ReleaseFolder, pointer: ReleasePointer | None) -> Pin:
     return next((p for p in seats if p is not None and p.release_version == folder.release.version), folder.pin)
 
 
-def rollback(root: ReleasesRoot, *, now: datetime) -> ReleasePointer:
+def halt(
+    root: ReleasesRoot, release_version: int, *, now: datetime, reason: str, moved_by: str | None = None
+) -> ReleasePointer:
+    """Take the seat of a canary or shadow away, so that the live release decides of all videos, at once.
+
+    What the gate said of it becomes a refusal, so that it is not promoted again. Raises `BadInputError` where the
+    release is not the candidate.
+    """
+    with turn_at(root):
+        before = root.read_pointer()
+        pin = before.candidate
+        if pin is None or pin.release_version != release_version:
+            raise BadInputError(f"{root.pointer_path}: release {release_version} is neither canary nor shadow")
+        seat: Seat = "canary" if pin == before.canary else "shadow"
+        gate = read_gate_result(root, pin.release_version)
+        if gate is not None:
+            refusals = (*gate.refusals, f"halted as {seat} on {now:%Y-%m-%d %H:%M}: {reason}")
+            write_gate_result(root, gate.model_copy(update={"passed": False, "refusals": refusals}))
+        gone = {"canary": None, "canary_share": 0.0} if seat == "canary" else {"shadow": None}
+        pointer = before.model_copy(update={**gone, "updated_at": now})
+        write_pointer(root, pointer)
+        remember(
+            root,
+            PointerMove(
+                moved_at=now,
+                move="halt",
+                seat=seat,
+                pin=pin,
+                live_before=before.live,
+                moved_by=moved_by,
+                reason=reason[:2_000],
+            ),
+        )
+    return pointer
+
+
+def rollback(root: ReleasesRoot, *, now: datetime, moved_by: str | None = None, reason: str = "") -> ReleasePointer:
     """Make the pin before the live one live again, verified first; ends the seats of candidates.
 
     Rolled back once more, the pin before that one is live: what was rolled back from does not come back by itself.
@@ -174,8 +250,18 @@ def rollback(root: ReleasesRoot, *, now: datetime) -> ReleasePointer:
         earlier = _live_before(before.previous, read_history(root))
         pointer = ReleasePointer(live=before.previous, updated_at=now, previous=earlier)
         write_pointer(root, pointer)
-        moved = PointerMove(moved_at=now, move="rollback", seat="live", pin=pointer.live, live_before=before.live)
-        remember(root, moved)
+        remember(
+            root,
+            PointerMove(
+                moved_at=now,
+                move="rollback",
+                seat="live",
+                pin=pointer.live,
+                live_before=before.live,
+                moved_by=moved_by,
+                reason=reason,
+            ),
+        )
     return pointer
 
 
@@ -192,48 +278,8 @@ def read_history(root: ReleasesRoot) -> list[PointerMove]:
     return moves
 
 
-def history_lines(root: ReleasesRoot) -> list[str]:
-    """The releases of a root with their lineage and what the gate said, then the pointer's moves, oldest first."""
-    lines = []
-    homes = (home for home in root.path.glob("releases/*") if home.name.isdigit())
-    for home in sorted(homes, key=lambda home: int(home.name)):
-        release = open_release(home, verify=False).release
-        gate = read_gate_result(root, release.version)
-        said = "not gated" if gate is None else "passed the gate" if gate.passed else f"refused: {gate.refusals[0]}"
-        parent = "the first" if release.parent is None else f"after {release.parent}"
-        lines.append(f"release {release.version}  {parent}, {release.created_at:%Y-%m-%d %H:%M}, {said}")
-    for move in read_history(root):
-        came = "" if move.live_before is None else f", before it release {move.live_before.release_version} was live"
-        pin = f"release {move.pin.release_version} casebook {move.pin.casebook_version}"
-        lines.append(f"{move.moved_at:%Y-%m-%d %H:%M:%S}  {move.move} {pin} as {move.seat}{came}")
-    return lines
-
-
-def read_gate_result(root: ReleasesRoot, version: int) -> GateResult | None:
-    """What the gate said last of the release of this root, or None; what it said of another is not told."""
-    path, manifest = root.gate_path(version), root.release_path(version) / MANIFEST
-    if not path.exists():
-        return None
-    try:
-        result = GateResult.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise BadInputError(f"{path}: {first_reason(error)}") from error
-    return result if result.candidate == digest_of(manifest) else None
-
-
-def write_gate_result(root: ReleasesRoot, result: GateResult) -> Path | None:
-    """Keep what the gate said beside the releases, by the candidate's version; None where it has none to read."""
-    if result.candidate_version is None:
-        return None
-    path = root.gate_path(result.candidate_version)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    draft.replace(path)
-    return path
-
-
 def remember(root: ReleasesRoot, move: PointerMove) -> None:
+    """Append a move to the root's history; the caller holds its turn at the pointer."""
     """Add a line to the history of a root; the caller has its turn at the pointer."""
     with root.history_path.open("a", encoding="utf-8") as history:
         history.write(move.model_dump_json() + "\n")
@@ -242,7 +288,7 @@ def remember(root: ReleasesRoot, move: PointerMove) -> None:
 
 
 def _live_before(pin: Pin, moves: Sequence[PointerMove]) -> Pin | None:
-    """What was live when the release of `pin` was last promoted in the place of another, with whatever casebook."""
+    """What was live when the release of `pin` was last promoted in the place of another release."""
     version = pin.release_version
     return next(
         (

@@ -248,14 +248,14 @@ def _verdicts(
     if opinion is None or not rows.size:
         return Moderated(verdicts, [], fell_back=len(rows))
     try:
-        some = [uploads[row] for row in rows]
+        some = [uploads[row] for row in rows.tolist()]
         theirs = judge(some, present_B_5[rows], opinion.scores.take(rows), candidate.release, candidate.pin, now=now)
         fell_back = 0
     except Exception:
         log.exception(
             "ALERT the live release judges %d videos of canary %r: its verdicts break", rows.size, candidate.pin
         )
-        theirs = [verdicts[row].model_copy(update={"candidate": None}) for row in rows]
+        theirs = [verdicts[row].model_copy(update={"candidate": None}) for row in rows.tolist()]
         fell_back = len(rows)
     for row, verdict in zip(rows.tolist(), theirs, strict=True):
         verdicts[row] = verdict

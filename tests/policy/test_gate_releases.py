@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from contracts.errors import BadInputError
 from contracts.releases import GateResult
 from policy.commands.policy import policy
-from policy.releases import promote, read_history, rollback, write_gate_result
+from policy.gate.results import write_gate_result
+from policy.releases import promote, read_history, rollback
 from serving.releases import ReleasesRoot, digest_of
 from tests.policy.test_releases import make_release
 
@@ -24,7 +25,7 @@ def root(tmp_path: Path) -> ReleasesRoot:
     root = ReleasesRoot(tmp_path / "root")
     for version in (1, 2, 3):
         path = make_release(tmp_path / str(version), version=version, seed=version)
-        promote(root, path, now=NOW + timedelta(minutes=version))
+        promote(root, path, now=NOW + timedelta(minutes=version), without_gate="a test")
     return root
 
 
@@ -58,9 +59,9 @@ def test_a_damaged_release_is_not_rolled_back_to(root: ReleasesRoot) -> None:
 def test_making_the_live_release_live_again_does_not_forget_what_was_before_it(
     root: ReleasesRoot, tmp_path: Path
 ) -> None:
-    promote(root, tmp_path / "3", now=NOW)
+    promote(root, tmp_path / "3", now=NOW, without_gate="a test")
     assert rollback(root, now=NOW).live.release_version == 2
-    promote(root, tmp_path / "2", now=NOW)
+    promote(root, tmp_path / "2", now=NOW, without_gate="a test")
     assert rollback(root, now=NOW).live.release_version == 1
 
 
@@ -85,7 +86,10 @@ def test_the_commands_say_what_was_done_and_what_the_gate_said(root: ReleasesRoo
     write_gate_result(root, refused)
     write_gate_result(root, refused.model_copy(update={"candidate_version": 2}))
     back = CliRunner().invoke(policy, ["rollback", "--releases", str(root.path)], catch_exceptions=False)
-    assert back.output == "rolled back from release 3 (casebook 3) to release 2 (casebook 2); before it: release 1\n"
+    assert back.output == (
+        "rolled back from release 3 (casebook 3) to release 2 (casebook 2); before it: release 1\n"
+        "every precedent that spoke before speaks now, or was taught\n"
+    )
     told = CliRunner().invoke(policy, ["history", "--releases", str(root.path)], catch_exceptions=False).output
     lines = told.splitlines()
     assert lines[1].endswith("not gated"), "what was said of another release of that version is not told"

@@ -43,7 +43,7 @@ def make_release(path: Path, *, version: int = 1, seed: int = 0) -> Path:
 def test_promoting_moves_the_pointer_and_remembers_the_one_before(tmp_path: Path) -> None:
     root = ReleasesRoot(tmp_path / "root")
     promote(root, make_release(tmp_path / "a", version=1), now=NOW)
-    pointer = promote(root, make_release(tmp_path / "b", version=2), now=NOW)
+    pointer = promote(root, make_release(tmp_path / "b", version=2), now=NOW, without_gate="a test")
     assert root.read_pointer() == pointer
     assert pointer.live.release_version == 2
     assert pointer.previous is not None
@@ -61,10 +61,12 @@ def test_the_same_release_may_be_promoted_twice(tmp_path: Path) -> None:
 def test_a_candidate_is_seated_beside_the_live_release_until_another_is_live(tmp_path: Path) -> None:
     root = ReleasesRoot(tmp_path / "root")
     first = promote(root, make_release(tmp_path / "a", version=1), now=NOW)
-    seated = promote(root, make_release(tmp_path / "b", version=2, seed=1), now=NOW, seat="canary")
+    seated = promote(
+        root, make_release(tmp_path / "b", version=2, seed=1), now=NOW, seat="canary", without_gate="a test"
+    )
     assert (seated.live, seated.canary) == (first.live, Pin(release_version=2, casebook_version=2))
     assert root.read_pointer() == seated
-    live = promote(root, tmp_path / "b", now=NOW)
+    live = promote(root, tmp_path / "b", now=NOW, without_gate="a test")
     assert (live.live, live.canary, live.previous) == (seated.canary, None, first.live)
 
 
