@@ -2,9 +2,9 @@
 
 from airflow.sdk import Asset
 
-RELEASES = Asset("releases", uri="precedent://releases")
+RELEASES = Asset("releases", uri="precedent://policy/releases")
 """A release was seated: its casebook must learn what was ruled since it was built."""
-CASEBOOK = Asset("casebook", uri="precedent://casebook")
+CASEBOOK = Asset("casebook", uri="precedent://policy/casebook")
 """A casebook was published, which the workers follow."""
 HISTORIES = Asset("histories", uri="precedent://features/histories")
 """Features of authors and viewers were written."""

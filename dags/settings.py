@@ -41,5 +41,10 @@ class DagSettings:
         return parse_address(url)
 
     @property
+    def media_roots(self) -> tuple[Path, ...]:
+        """Folders that media may lie in: PRECEDENT_MEDIA_ROOTS, separated by `:`."""
+        return tuple(Path(part) for part in self.environment.get("PRECEDENT_MEDIA_ROOTS", "").split(":") if part)
+
+    @property
     def features(self) -> FeaturesConfig:
         return FeaturesConfig.from_environment(self.environment)

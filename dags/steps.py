@@ -1,7 +1,7 @@
 """A function a task: open what the settings name, call the function that the command calls, return what is small."""
 
 import asyncio
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from contracts.errors import CheckFailedError
@@ -9,6 +9,8 @@ from dags.settings import DagSettings
 
 _LONG_S = 3_600.0
 # A day of a large platform is summed up well within it.
+RECENT_UPLOADS = 500
+"""On so many uploads of the last day a publication is tried before it is made."""
 
 
 def rebuild_days() -> list[str]:
@@ -39,6 +41,46 @@ def report_experiment(experiment: str, through: str) -> str:
     if reported.blocked:
         raise CheckFailedError(f"{reported.blocked} ({reported.html})")
     return str(reported.html)
+
+
+def publish_casebook() -> list[dict[str, Any]]:
+    """What the command that publishes does: every seated release's casebook up to the docket; what changed, if any."""
+    from policy.docket.docket import Docket
+    from policy.docket.principals import CLERK
+    from policy.publication.publish import publish_pending
+    from policy.publication.traffic import RecentTraffic
+    from serving.releases import ReleasesRoot
+    from warehouse.address import connect
+    from warehouse.uploads import recent_uploads
+
+    settings, now = DagSettings.from_environment(), datetime.now(UTC)
+    client = connect(settings.warehouse)
+    uploads = recent_uploads(client, since=now - timedelta(days=1), until=now, at_most=RECENT_UPLOADS)
+    done = publish_pending(
+        ReleasesRoot(settings.releases),
+        Docket(settings.docket),
+        RecentTraffic(uploads, settings.media_roots),
+        now=now,
+        principal=CLERK,
+    )
+    return [
+        {
+            "outcome": one.outcome,
+            "seats": list(one.seats),
+            "casebook": one.casebook.version,
+            "reasons": list(one.reasons),
+        }
+        for one in done
+        if one.outcome != "unchanged" and one.casebook is not None
+    ]
+
+
+def tell_published(publication: dict[str, Any]) -> None:
+    """Raises `CheckFailedError` for a casebook that waits for a person, as the command does."""
+    if publication["outcome"] == "held":
+        raise CheckFailedError(
+            f"casebook {publication['casebook']} waits for a person: {'; '.join(publication['reasons'])}"
+        )
 
 
 def materialise_histories(as_of: str) -> dict[str, Any]:
