@@ -80,8 +80,18 @@ def _blocks(casebook: Casebook) -> Iterator[tuple[int, Floats]]:
         size = min(BLOCK, capacity - start)
         block = np.zeros((casebook.width, size), np.float32)
         rows = casebook.embeddings[start : start + size]
-        block[:, : len(rows)] = rows.T
+        block[:, : len(rows)] = (rows / _above(casebook)[start : start + size, None]).T
         yield i, block
+
+
+def _floors(casebook: Casebook) -> Floats:
+    return np.full(len(casebook), casebook.blend.floor, np.float32) if casebook.floors is None else casebook.floors
+
+
+def _above(casebook: Casebook) -> Floats:
+    """What the matrix is divided by: 1 where all have one floor, else the span over each one's."""
+    floors = _floors(casebook)
+    return np.ones_like(floors) if casebook.floors is None else np.float32(1.0) - floors
 
 
 def _write_apart(blocks: Iterator[tuple[int, Floats]], data: Path) -> list["TensorProto"]:
@@ -111,14 +121,29 @@ def _model(casebook: Casebook, matrices: list["TensorProto"]) -> "ModelProto":
     from onnx.numpy_helper import from_array
 
     blend, padding = casebook.blend, capacity_for(len(casebook)) - len(casebook) + 1
+    product = (
+        "MatMul(embedding, precedents_{0})" if casebook.floors is None else "Gemm(embedding, precedents_{0}, below_{0})"
+    )
     search_blocks = "\n".join(
-        f"""cosine_{i} = MatMul(embedding, precedents_{i})
+        f"""cosine_{i} = {product.format(i)}
         best_{i}, within_{i} = TopK(cosine_{i}, k)
         position_{i} = Add(within_{i}, start_{i})"""
         for i in range(len(matrices))
     )
     best = ", ".join(f"best_{i}" for i in range(len(matrices)))
     positions = ", ".join(f"position_{i}" for i in range(len(matrices)))
+    if casebook.floors is None:
+        ranked = """similarity, order = TopK(best, k)
+        nearest = GatherElements <axis = 1> (positions, order)
+        over_floor = Sub(similarity, floor)
+        scaled = Div(over_floor, above_floor)"""
+    else:
+        ranked = """scaled, order = TopK(best, k)
+        nearest = GatherElements <axis = 1> (positions, order)
+        floor_here = Gather(floors, nearest)
+        span = Sub(one, floor_here)
+        over_floor = Mul(scaled, span)
+        similarity = Add(over_floor, floor_here)"""
     graph = onnx.parser.parse_graph(f"""
     casebook (float[B, D] embedding, float[B, {N_CATEGORIES}] classifier)
     => (float[B, {N_CATEGORIES}] probabilities, uint8[B, {N_CITED}, W] cited_ids,
@@ -126,10 +151,7 @@ def _model(casebook: Casebook, matrices: list["TensorProto"]) -> "ModelProto":
         {search_blocks}
         best = Concat <axis = 1> ({best})
         positions = Concat <axis = 1> ({positions})
-        similarity, order = TopK(best, k)
-        nearest = GatherElements <axis = 1> (positions, order)
-        over_floor = Sub(similarity, floor)
-        scaled = Div(over_floor, above_floor)
+        {ranked}
         closeness = Clip(scaled, zero, one)
         votes_here = Greater(closeness, zero)
         position = Where(votes_here, nearest, nobody)
@@ -173,6 +195,12 @@ def _model(casebook: Casebook, matrices: list["TensorProto"]) -> "ModelProto":
         "categories": np.pad(casebook.categories.astype(np.int32), (0, padding), constant_values=-1),
         **{f"start_{i}": np.array([i * BLOCK], np.int64) for i in range(len(matrices))},
     }
+    if casebook.floors is not None:
+        floors = np.pad(casebook.floors, (0, padding), constant_values=blend.floor)
+        below = -floors / (np.float32(1.0) - floors)
+        constants["floors"] = floors
+        for i in range(len(matrices)):
+            constants[f"below_{i}"] = below[i * BLOCK : min((i + 1) * BLOCK, capacity_for(len(casebook)))]
     graph.initializer.extend(matrices)
     graph.initializer.extend(from_array(value, name) for name, value in constants.items())
     return make_model(

@@ -6,9 +6,11 @@ For a video with embedding x and the k nearest precedents (cosine s_j, weight u_
     probabilities = (classifier + sum_j vote_j onehot(y_j)) / (1 + sum_j vote_j)
 
 The voice of a precedent is u_j times how much is listened to it: little where the student was trained on it and has
-said so already, much where it was decided since. The classifier counts as one vote, so precedents that are not near
-leave it exactly as it is. What did not vote is not cited. `casebook.onnx` computes the same; this is its oracle, and
-what training searches with.
+said so already, much where it was decided since. The floor of what was decided since is its own: the cosine that all
+but `NEWS_HEARD_BY` of what was known before stay under. A precedent of a kind that nobody has seen is far from all of
+that, and heard from afar; one like much else only by its likes. The classifier counts as one
+vote, so precedents that are not near leave it exactly as it is. What did not vote is not cited. `casebook.onnx`
+computes the same; this is its oracle, and what training searches with.
 """
 
 from dataclasses import dataclass, field, replace
@@ -23,6 +25,9 @@ from serving.scorer import N_CITED, Scores
 
 MOST_NEAREST = 1_024
 ROWS_AT_ONCE = 512
+NEWS_HEARD_BY = 0.005
+FEWEST_KNOWN = 200
+"""With fewer precedents known before, their cosines say little of what is usual: the blend's floor holds."""
 
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
@@ -55,6 +60,7 @@ class Casebook:
     """P precedents: embeddings float32 [P, D] of length 1, unique ids, categories int32 [P], weights float32 [P].
 
     `n_taught`: the student was trained on the first so many (all, unless told); the others are news to it.
+    `floors`: cosine [P] from which on each is heard, in [0, 1); the blend's for all, unless told.
     """
 
     embeddings: Floats
@@ -63,6 +69,7 @@ class Casebook:
     weights: Floats
     blend: Blend = field(default_factory=Blend)
     n_taught: int | None = None
+    floors: Floats | None = None
 
     def __post_init__(self) -> None:
         n = len(self.case_ids)
@@ -72,6 +79,7 @@ class Casebook:
             ("embeddings", len(self.embeddings)),
             ("categories", len(self.categories)),
             ("weights", len(self.weights)),
+            ("floors", n if self.floors is None else len(self.floors)),
         ):
             _require(length == n, f"{name} has {length} rows, must have one for each of the {n} case ids")
         _require(len(set(self.case_ids)) == n, "case ids repeat, each precedent must have its own")
@@ -99,6 +107,11 @@ class Casebook:
 
     def with_news(self, precedents: "Casebook") -> "Casebook":
         """Return the casebook to publish between two releases: these precedents were decided since the training."""
+        known = self.embeddings[: len(self) if self.n_taught is None else self.n_taught]
+        usual = np.full(len(precedents), self.blend.floor, np.float32)
+        if len(known) >= FEWEST_KNOWN and len(precedents):
+            usual = np.quantile(known @ precedents.embeddings.T, 1.0 - NEWS_HEARD_BY, axis=0).astype(np.float32)
+        before = np.full(len(self), self.blend.floor, np.float32) if self.floors is None else self.floors
         return replace(
             self,
             embeddings=np.concatenate([self.embeddings, precedents.embeddings]),
@@ -106,6 +119,7 @@ class Casebook:
             categories=np.concatenate([self.categories, precedents.categories]),
             weights=np.concatenate([self.weights, precedents.weights]),
             n_taught=len(self) if self.n_taught is None else self.n_taught,
+            floors=np.concatenate([before, np.clip(usual, 0.0, 0.95)]),
         )
 
     @property
@@ -120,6 +134,7 @@ def search(casebook: Casebook, embedding: Floats, classifier: Floats, *, exclude
     Training, calibration and thresholds pass each case's own position, so that no case meets itself.
     """
     blend, voices, n_rows = casebook.blend, casebook.voices, len(embedding)
+    floors = np.full(len(casebook), blend.floor, np.float32) if casebook.floors is None else casebook.floors
     shown = np.full((n_rows, N_CITED), -1, np.int64)
     similarities = np.full((n_rows, N_CITED), -1.0, np.float32)
     votes = np.zeros((n_rows, N_CATEGORIES), np.float32)
@@ -130,9 +145,9 @@ def search(casebook: Casebook, embedding: Floats, classifier: Floats, *, exclude
         if masked is not None:
             row, column = np.nonzero(masked[rows] >= 0)
             cosine[row, masked[rows][row, column]] = -2.0
-        near = _nearest(cosine, blend)
+        near = _nearest((cosine - floors) / (np.float32(1.0) - floors), blend)
         s = np.take_along_axis(cosine, near, axis=1)
-        above = np.clip((s - np.float32(blend.floor)) / np.float32(1.0 - blend.floor), 0.0, 1.0)
+        above = np.clip((s - floors[near]) / (np.float32(1.0) - floors[near]), 0.0, 1.0)
         vote = voices[near] * above ** np.float32(blend.sharpness)
         which = casebook.categories[near]
         for category in range(N_CATEGORIES):
@@ -153,7 +168,7 @@ def search(casebook: Casebook, embedding: Floats, classifier: Floats, *, exclude
 
 
 def _nearest(cosine: Floats, blend: Blend) -> Positions:
-    """Positions of the k largest of each row, largest first, the lower position first among equals."""
+    """Positions of the k largest of each row (cosines over their floors), the lower position first among equals."""
     k = min(blend.k, cosine.shape[1])
     if k == cosine.shape[1]:
         return np.argsort(-cosine, axis=1, kind="stable")
@@ -162,7 +177,7 @@ def _nearest(cosine: Floats, blend: Blend) -> Positions:
     values = np.take_along_axis(cosine, top, axis=1)
     least = values.min(axis=1)
     cut_among_equals = (cosine == least[:, None]).sum(axis=1) > (values == least[:, None]).sum(axis=1)
-    for row in np.flatnonzero(cut_among_equals & (least > blend.floor)):
+    for row in np.flatnonzero(cut_among_equals & (least > 0.0)):
         top[row] = np.sort(np.argsort(-cosine[row], kind="stable")[:k])
         values[row] = cosine[row, top[row]]
     order = np.argsort(-values, axis=1, kind="stable")

@@ -253,3 +253,38 @@ def test_a_broken_casebook_is_refused_with_its_reason(change: dict[str, Any], me
 def test_a_blend_outside_its_ranges_is_refused(change: dict[str, float]) -> None:
     with pytest.raises(BadInputError, match=next(iter(change))):
         replace(Blend(), **change)
+
+
+def test_what_nobody_has_seen_the_like_of_is_heard_from_afar(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    known = np.zeros((400, 8), np.float32)
+    known[:, :4] = rng.standard_normal((400, 4))
+    known /= np.linalg.norm(known, axis=1, keepdims=True)
+    usual = Casebook(
+        known,
+        tuple(f"k{i}" for i in range(400)),
+        np.full(400, 15, np.int32),
+        np.ones(400, np.float32),
+        Blend(floor=0.6),
+    )
+    strange, like_others = np.eye(8, dtype=np.float32)[[6]], known[:1]
+    new = Casebook(
+        np.concatenate([strange, like_others]), ("strange", "usual"), np.array([3, 3], np.int32), np.ones(2, np.float32)
+    )
+    published = usual.with_news(new)
+    assert published.floors is not None
+    assert published.floors[400] == 0.0  # no known case has anything in that direction
+    assert published.floors[401] > 0.6
+    asked = np.zeros((1, 8), np.float32)
+    asked[0, 6], asked[0, 7] = 0.5, np.sqrt(0.75)
+    classifier = np.eye(16, dtype=np.float32)[[15]]
+    # closeness 0.5, squared, times 10 votes against the classifier's one
+    assert search(published, asked, classifier).probabilities[0, 3] == pytest.approx(2.5 / 3.5, abs=1e-5)
+    write_casebook(published, tmp_path / "casebook.onnx")
+    session = ort.InferenceSession(str(tmp_path / "casebook.onnx"))
+    both = np.concatenate([asked, known[:4]])
+    sure = np.repeat(classifier, 5, axis=0)
+    expected = search(published, both, sure)
+    answer = session.run(["probabilities", "cited_similarities"], {"embedding": both, "classifier": sure})
+    np.testing.assert_allclose(answer[0], expected.probabilities, atol=1e-5)
+    np.testing.assert_allclose(answer[1], expected.cited_similarities, atol=1e-5)
