@@ -13,33 +13,28 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from contracts.cases import CaseAppealed, CaseOpened, CaseReason, Ruling
+from contracts.cases import CaseAppealed, CaseReason, Ruling
 from contracts.errors import BadInputError, CheckFailedError
 from contracts.topics import CASES_APPEALS, CASES_OPENED, CASES_RULINGS, Topic
-from contracts.videos import VideoUploaded
-from policy.cases.priority import expected_harm
-from policy.docket import audit as chain
-from policy.docket.audit import AuditEntry, sha256_of
-from policy.docket.erasure import Erased, erase
 from policy.docket.files import CaseFile, Clip, Decided, Depth, Fallen, NewCase, OutboxEntry
 from policy.docket.frames import FrameStore
 from policy.docket.principals import CLERK, Action, NotAllowedError, Principal
-from policy.docket.reading import decided_in, fallen_in, files_in, rulings_on
+from policy.docket.register import appeals, entering
+from policy.docket.register import audit as chain
+from policy.docket.register.audit import AuditEntry
+from policy.docket.register.erasure import Erased, erase
+from policy.docket.register.reading import decided_in, fallen_in, files_in, rulings_on
+from policy.docket.register.store import Store, instant
+from policy.docket.register.verifying import check_content
 from policy.docket.rules import (
-    AppealRefusedError,
     RulingRefusedError,
     UnknownCaseError,
-    appeal_refusal,
     refusal,
     repeats,
     standing,
 )
-from policy.docket.store import Store
-from policy.docket.verifying import check_content
 
 __all__ = ["CaseFile", "Decided", "Docket", "Fallen", "NewCase", "OutboxEntry", "RulingRefusedError"]
-UNWEIGHED_TO_COME = 100.0
-"""Impressions that a video is taken to have before it until the clerk has weighed its case."""
 
 
 def _by_the_wall() -> datetime:
@@ -71,63 +66,20 @@ class Docket:
         an appeal's does.
         """
         known = self.known([new.opened.case_id for new in cases])
-        frozen = {new.opened.case_id: self._freeze(new) for new in cases if new.opened.case_id not in known}
+        frozen = {
+            new.opened.case_id: entering.freeze(self._frames, new) for new in cases if new.opened.case_id not in known
+        }
         entered = list[str]()
         with self._store.writing() as db:
             for case_id, (opened, new) in frozen.items():
                 if not db.execute("SELECT 1 FROM cases WHERE case_id = ?", (case_id,)).fetchone():
                     if new.frames is not None:
                         self._frames.keep(new.frames)  # an erasure may have taken the same frames away meanwhile
-                    self._insert(db, opened, new.upload, now)
+                    content = entering.insert(db, opened, new.upload)
+                    chain.append(db, at=now, by=CLERK, action="open", subject=case_id, content=content)
+                    _announce(db, CASES_OPENED, opened.video_id, opened.model_dump_json())
                     entered.append(case_id)
         return entered
-
-    def _freeze(self, new: NewCase) -> tuple[CaseOpened, NewCase]:
-        opened, place = new.opened, f"case {new.opened.case_id}"
-        if opened.video_id != new.upload.video_id:
-            raise BadInputError(f"{place}: video_id == {opened.video_id!r}, its upload's is {new.upload.video_id!r}")
-        if new.frames is None and opened.evidence is not None and (given := opened.evidence.frames_digest) is not None:
-            if not self._frames.has(given):
-                raise BadInputError(f"{place}: frames_digest == {given!r}, but no frames were given and none are kept")
-            return opened, new
-        if new.frames is None:
-            return opened, new
-        if opened.evidence is None:
-            raise BadInputError(f"{place}: has frames and no evidence, must have evidence that names them")
-        digest = self._frames.keep(new.frames)
-        if (given := opened.evidence.frames_digest) not in {None, digest}:
-            raise BadInputError(f"{place}: frames_digest == {given!r}, that of its frames is {digest!r}")
-        evidence = opened.evidence.model_copy(update={"frames_digest": digest})
-        return opened.model_copy(update={"evidence": evidence}), new
-
-    def _insert(self, db: sqlite3.Connection, opened: CaseOpened, upload: VideoUploaded, now: datetime) -> None:
-        evidence, text, seen = opened.evidence, opened.model_dump_json(), upload.model_dump_json()
-        appealed = opened.reason is CaseReason.APPEAL
-        db.execute(
-            "INSERT INTO cases (case_id, video_id, author_id, reason, opened_at, opened, upload, upload_sha256, "
-            "frames_digest, expected_harm, waiting) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                opened.case_id,
-                opened.video_id,
-                upload.author_id,
-                opened.reason.value,
-                _instant(opened.opened_at),
-                text,
-                seen,
-                sha256_of(seen),
-                evidence.frames_digest if evidence else None,
-                expected_harm(evidence, UNWEIGHED_TO_COME) if evidence else 0.0,
-                appealed or not rulings_on(db, opened.video_id),
-            ),
-        )
-        if appealed:
-            db.execute(
-                "INSERT OR IGNORE INTO hearings (appeal_id, case_id) SELECT appeal_id, ? FROM appeals "
-                "WHERE video_id = ? AND appeal_id NOT IN (SELECT appeal_id FROM hearings)",
-                (opened.case_id, opened.video_id),
-            )
-        chain.append(db, at=now, by=CLERK, action="open", subject=opened.case_id, content=f"{text}\n{sha256_of(seen)}")
-        _announce(db, CASES_OPENED, opened.video_id, text)
 
     def known(self, case_ids: Collection[str]) -> set[str]:
         """Those of the ids that are on the docket."""
@@ -173,7 +125,7 @@ class Docket:
         with self._store.writing() as db:
             db.executemany(
                 "UPDATE cases SET expected_harm = ?, weighed_at = ? WHERE case_id = ?",
-                [(value, _instant(now), case_id) for case_id, value in harm.items()],
+                [(value, instant(now), case_id) for case_id, value in harm.items()],
             )
 
     def frames(self, digest: str) -> Clip:
@@ -244,49 +196,27 @@ class Docket:
         It joins an appeal's case on the video that still waits. Raises `AppealRefusedError`, `NotAllowedError`.
         """
         principal.require(Action.APPEAL)
-        text = appeal.model_dump_json()
         with self._store.writing() as db:
-            there = db.execute("SELECT appeal_sha256 FROM appeals WHERE appeal_id = ?", (appeal.event_id,)).fetchone()
-            if there is not None:
-                if there[0] != sha256_of(text):
-                    raise AppealRefusedError(f"event_id == {appeal.event_id!r} is that of another appeal")
-                return
-            rows = db.execute(
-                "SELECT author_id FROM cases WHERE video_id = ? AND erased_at IS NULL", (appeal.video_id,)
-            )
-            authors = {author for (author,) in rows}
-            (count,) = db.execute("SELECT count(*) FROM appeals WHERE video_id = ?", (appeal.video_id,)).fetchone()
-            if reason := appeal_refusal(appeal, authors, count):
-                raise AppealRefusedError(reason)
-            db.execute(
-                "INSERT INTO appeals (appeal_id, video_id, author_id, appeal, appeal_sha256) VALUES (?, ?, ?, ?, ?)",
-                (appeal.event_id, appeal.video_id, appeal.author_id, text, sha256_of(text)),
-            )
-            db.execute(
-                "INSERT INTO hearings (appeal_id, case_id) SELECT ?, case_id FROM cases "
-                "WHERE video_id = ? AND reason = ? AND waiting LIMIT 1",
-                (appeal.event_id, appeal.video_id, CaseReason.APPEAL.value),
-            )
-            self._audit(db, principal, "appeal", appeal.event_id, text)
-            if principal != CLERK:  # what the clerk brings was heard on the topic
-                _announce(db, CASES_APPEALS, appeal.video_id, text)
+            if appeals.enter(db, appeal):
+                text = appeal.model_dump_json()
+                self._audit(db, principal, "appeal", appeal.event_id, text)
+                if principal != CLERK:  # what the clerk brings was heard on the topic
+                    _announce(db, CASES_APPEALS, appeal.video_id, text)
+
+    def appeals_on(self, video_id: str) -> list[CaseAppealed]:
+        """The appeals on a video, oldest first, whether it has a case or not."""
+        with self._store.reading() as db:
+            return appeals.on_video(db, video_id)
 
     def unheard(self, *, at_most: int = 1_000) -> list[CaseAppealed]:
         """Appeals that no case hears and that nobody dismissed, oldest first."""
-        rows = self._store.rows(
-            "SELECT appeal FROM appeals WHERE erased_at IS NULL AND appeal_id NOT IN (SELECT appeal_id FROM hearings) "
-            "ORDER BY sequence LIMIT ?",
-            (at_most,),
-        )
-        return [CaseAppealed.model_validate_json(text) for (text,) in rows]
+        with self._store.reading() as db:
+            return appeals.unheard(db, at_most)
 
     def dismiss(self, appeal_id: str, reason: str, *, now: datetime) -> None:
         """Note why an appeal opens no case, so that nobody asks again; what is heard already stays so."""
         with self._store.writing() as db:
-            if not db.execute("SELECT 1 FROM appeals WHERE appeal_id = ?", (appeal_id,)).fetchone():
-                raise UnknownCaseError(f"appeal {appeal_id!r} is not on the docket")
-            values = (appeal_id, reason)
-            if db.execute("INSERT OR IGNORE INTO hearings (appeal_id, dismissed) VALUES (?, ?)", values).rowcount:
+            if appeals.dismiss(db, appeal_id, reason):
                 chain.append(db, at=now, by=CLERK, action="dismiss", subject=appeal_id, content=reason)
 
     # announcing, counting, erasing
@@ -356,11 +286,6 @@ class Docket:
 
     def _in(self, question: str, values: Collection[str]) -> list[tuple[object, ...]]:
         return self._store.rows(f"{question} IN (SELECT value FROM json_each(?))", (json.dumps(list(values)),))
-
-
-def _instant(at: datetime) -> str:
-    """A moment in UTC as text that sorts by time."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _announce(db: sqlite3.Connection, topic: Topic, key: str, event: str) -> None:

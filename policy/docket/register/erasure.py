@@ -6,7 +6,7 @@ to say who decided.
 """
 
 import sqlite3
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from contracts.cases import CaseAppealed
@@ -14,6 +14,7 @@ from contracts.errors import BadInputError
 from contracts.records import is_id
 from contracts.topics import CASES_APPEALS
 from contracts.videos import VideoUploaded
+from policy.docket.register.store import instant
 
 ERASED = "erased"
 """What stands in place of an author's id, as in the warehouse."""
@@ -31,7 +32,7 @@ def erase(db: sqlite3.Connection, author_id: str, *, now: datetime) -> Erased:
     """Empty what names the author, in a transaction; the frames' files are the caller's to remove."""
     if not is_id(author_id) or author_id == ERASED:
         raise BadInputError(f"author_id == {author_id!r}, must be the id of an author")
-    at = now.astimezone(UTC).isoformat(timespec="microseconds")
+    at = instant(now)
     cases = db.execute("SELECT case_id, upload, frames_digest FROM cases WHERE author_id = ?", (author_id,)).fetchall()
     for case_id, upload, _ in cases:
         db.execute(

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,11 @@ class Store:
             yield
         except sqlite3.OperationalError as error:
             raise DependencyError(f"{self._path}: {error}") from error
+
+
+def instant(at: datetime) -> str:
+    """A moment in UTC as text that sorts by time."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _statements(script: str) -> Iterator[str]:

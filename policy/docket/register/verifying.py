@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from contracts.errors import CheckFailedError
-from policy.docket.audit import sha256_of
+from policy.docket.register.audit import sha256_of
 
 
 def check_content(db: sqlite3.Connection, audited: Mapping[tuple[str, str], str]) -> None:

@@ -1,0 +1,252 @@
+"""`precedent case`: the docket on the command line; PRECEDENT_TOKEN says who acts, as in the court's API."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from contracts.cases import CaseReason
+from contracts.errors import BadInputError
+from contracts.taxonomy import Category
+from policy.commands.options import FILE, FOLDER
+
+if TYPE_CHECKING:
+    from policy.docket.docket import Docket
+    from policy.docket.principals import Action, Principal
+
+F = TypeVar("F", bound=Callable[..., None])
+TOKENS_FILE = "tokens.json"
+TOKEN_VARIABLE = "PRECEDENT_TOKEN"
+CATEGORIES = {category.value: category for category in Category}
+CATEGORY = click.Choice(list(CATEGORIES))
+
+
+def docket_options(command: F) -> F:
+    """The docket's folder, and the file of who may act on it."""
+    place = click.option(
+        "--docket", "folder", type=FOLDER, envvar="PRECEDENT_DOCKET", default=Path(".state/docket"), show_default=True
+    )
+    tokens = click.option("--tokens", type=FILE, envvar="PRECEDENT_TOKENS", help="Who may act [DOCKET/tokens.json].")
+    return place(tokens(command))
+
+
+@contextmanager
+def acting(folder: Path, tokens: Path | None, action: "Action") -> Iterator[tuple["Docket", "Principal"]]:
+    """The docket and who acts, by PRECEDENT_TOKEN; raises `NotAllowedError` where they may not do this."""
+    from policy.docket.docket import Docket
+    from policy.docket.principals import Tokens
+    from policy.docket.register.store import FILE as DATABASE
+
+    path = tokens or folder / TOKENS_FILE
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    if not token and path.exists():
+        raise BadInputError(f"{TOKEN_VARIABLE} is not set, must be a token that `precedent court issue` printed")
+    principal = Tokens(path).who(token)
+    principal.require(action)
+    if not (folder / DATABASE).exists():
+        raise BadInputError(f"{folder}: has no {DATABASE}, must be a docket that the clerk or the court opened")
+    docket = Docket(folder)
+    try:
+        yield docket, principal
+    finally:
+        docket.close()
+
+
+@click.group()
+def case() -> None:
+    """Rule on cases: what waits, what was decided and by whom, and what was overruled.
+
+    PRECEDENT_TOKEN says who acts; `precedent court issue` makes a token.
+
+    \b
+    Example:
+      precedent case list
+      precedent case rule case-81f3 --category off_platform_trading --reasoning "asks for payment by private message"
+    """
+
+
+@case.command("list")
+@docket_options
+@click.option("--all", "everything", is_flag=True, help="Those too that wait for nobody.")
+@click.option("--reason", type=click.Choice([reason.value for reason in CaseReason]), help="Only those opened for it.")
+@click.option("--at-most", type=click.IntRange(1, 10_000), default=20, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+def list_cases(
+    folder: Path, tokens: Path | None, everything: bool, reason: str | None, at_most: int, as_json: bool
+) -> None:
+    """List the cases that wait for a ruling, the highest expected harm first.
+
+    \b
+    Example:
+      precedent case list --reason appeal
+    """
+    from policy.docket.principals import Action
+    from policy.docket.telling import summary, table
+
+    with acting(folder, tokens, Action.READ) as (docket, _):
+        files = docket.listed(
+            waiting=None if everything else True, reason=CaseReason(reason) if reason else None, at_most=at_most
+        )
+        waiting = docket.depth().waiting
+    if as_json:
+        for file in files:
+            click.echo(json.dumps(summary(file), ensure_ascii=False))
+        return
+    if files:
+        for line in table(files):
+            click.echo(line)
+    click.echo(f"{len(files)} of {waiting} waiting cases" if not everything else f"{len(files)} cases, {waiting} wait")
+
+
+@case.command()
+@click.argument("case_id")
+@docket_options
+@click.option("--json", "as_json", is_flag=True, help="The whole file as JSON.")
+def show(case_id: str, folder: Path, tokens: Path | None, as_json: bool) -> None:
+    """Show all that is known of a case: evidence, rulings in force and overruled, appeals.
+
+    \b
+    Example:
+      precedent case show case-81f3
+    """
+    from policy.docket.principals import Action
+    from policy.docket.telling import lines, told
+
+    with acting(folder, tokens, Action.READ) as (docket, _):
+        file = docket.file(case_id)
+    if as_json:
+        click.echo(json.dumps(told(file), ensure_ascii=False, indent=2))
+        return
+    for line in lines(file):
+        click.echo(line)
+
+
+@case.command()
+@click.argument("case_id")
+@click.option("--category", type=CATEGORY, required=True, help="What the video is; `positive` where it breaks no rule.")
+@click.option("--reasoning", default="", help="Why, for who rules on similar cases later.")
+@docket_options
+def rule(case_id: str, category: str, reasoning: str, folder: Path, tokens: Path | None) -> None:
+    """Rule on a case; the ruling becomes a precedent at the next publication.
+
+    \b
+    Example:
+      precedent case rule case-81f3 --category off_platform_trading --reasoning "asks for payment by private message"
+    """
+    _rule(case_id, category, reasoning, folder, tokens)
+
+
+@case.command()
+@click.argument("case_id")
+@click.option("--category", type=CATEGORY, required=True, help="What the video is, other than was ruled.")
+@click.option("--reasoning", default="", help="Why what stood was wrong.")
+@click.option("--ruling", help="The ruling that falls [the one in force when this runs].")
+@docket_options
+def overrule(
+    case_id: str, category: str, reasoning: str, ruling: str | None, folder: Path, tokens: Path | None
+) -> None:
+    """Overrule the ruling in force on a case's video; it stays in the history. Another person's takes a senior.
+
+    \b
+    Example:
+      precedent case overrule case-81f3 --category positive --reasoning "a shop's own address, which is allowed"
+    """
+    _rule(case_id, category, reasoning, folder, tokens, overrules=ruling or "")
+
+
+def _rule(
+    case_id: str, category: str, reasoning: str, folder: Path, tokens: Path | None, *, overrules: str | None = None
+) -> None:
+    """Enter a ruling; an empty `overrules` means the one in force."""
+    from policy.docket.principals import Action
+    from policy.docket.sessions import rule_on, ruling_to_overrule
+
+    with acting(folder, tokens, Action.RULE if overrules is None else Action.OVERRULE) as (docket, principal):
+        falls = ruling_to_overrule(docket.file(case_id)) if overrules == "" else overrules
+        now = datetime.now(UTC)
+        file = rule_on(docket, case_id, CATEGORIES[category], reasoning, principal, overrules=falls, now=now)
+    assert file.ruling is not None
+    fell = f", {file.ruling.overrules} fell" if file.ruling.overrules else ""
+    click.echo(f"{file.ruling.event_id}  {file.opened.video_id} is {file.ruling.category.value}{fell}")
+
+
+@case.command()
+@click.argument("video_id")
+@click.option("--author", required=True, help="The video's author, in whose name the platform appeals.")
+@click.option("--statement", default="", help="What the author says; up to 2,000 characters.")
+@docket_options
+def appeal(video_id: str, author: str, statement: str, folder: Path, tokens: Path | None) -> None:
+    """Enter an author's appeal against what was decided about a video; the clerk opens a case for it.
+
+    \b
+    Example:
+      precedent case appeal video-17 --author author-4 --statement "the goods are my own work"
+    """
+    from policy.docket.principals import Action
+    from policy.docket.sessions import appeal_against
+
+    with acting(folder, tokens, Action.APPEAL) as (docket, principal):
+        entered = appeal_against(docket, video_id, author, statement, principal, now=datetime.now(UTC))
+    click.echo(f"{entered.event_id}  appealed on {entered.appealed_at:%Y-%m-%d %H:%M:%S}")
+
+
+@case.command()
+@docket_options
+@click.option("--noted", help="A last digest of earlier, which must still be in the chain.")
+def audit(folder: Path, tokens: Path | None, noted: str | None) -> None:
+    """Print who did what, oldest first, and verify that nothing was changed; the last line is the digest to note.
+
+    \b
+    Example:
+      precedent case audit
+    """
+    from policy.docket.principals import Action
+
+    with acting(folder, tokens, Action.READ_AUDIT) as (docket, _):
+        for entry in docket.audit():
+            click.echo(
+                f"{entry.sequence:>7}  {entry.at[:19]}  {entry.who} ({entry.role})  {entry.action} {entry.subject}"
+            )
+        last = docket.verify_audit(noted=noted)
+    click.echo(f"verified, the last digest is {last}")
+
+
+@case.command("erase-author")
+@click.argument("author_id")
+@docket_options
+def erase_author(author_id: str, folder: Path, tokens: Path | None) -> None:
+    """Erase an author's uploads, frames and appeals from the docket; rulings and their history stay.
+
+    Releases keep the precedents that they were trained with until the next one; publications leave them out.
+
+    \b
+    Example:
+      precedent case erase-author user-4711
+    """
+    from policy.docket.principals import Action
+
+    with acting(folder, tokens, Action.ERASE) as (docket, principal):
+        erased = docket.erase_author(author_id, principal, now=datetime.now(UTC))
+    click.echo(f"erased of {len(erased.cases)} cases, {len(erased.appeals)} appeals, {len(erased.frames)} clips")
+
+
+@case.command()
+@docket_options
+def brigades(folder: Path, tokens: Path | None) -> None:
+    """List the reporters who were seen to report together, the largest brigade first, as JSON lines.
+
+    \b
+    Example:
+      precedent case brigades
+    """
+    from policy.cases.brigades import read_brigades
+    from policy.docket.principals import Action
+
+    with acting(folder, tokens, Action.READ):
+        for brigade in read_brigades(folder):
+            click.echo(brigade.model_dump_json())

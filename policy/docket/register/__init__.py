@@ -1,0 +1,1 @@
+"""What the docket does in its transactions: rows in and out, each with its audit entry and its announcement."""
