@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv || echo .tools/bin/uv)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test check bench kafka lock format clean
+.PHONY: help demo test check bench kafka airflow lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,9 @@ bench: $(VENV)/.ready  ## the benchmarks: tables on the terminal, JSON under .st
 
 kafka:  ## a local real Kafka on loopback (needs Java and Maven), in the foreground
 	@deploy/kafka/run
+
+airflow: $(VENV)/.ready  ## a standalone Airflow with the DAGs on loopback, in the foreground
+	@deploy/airflow/run
 
 lock:  ## resolve pyproject.toml anew into requirements.lock
 	@$(UV) pip compile pyproject.toml --all-extras --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade -q -o requirements.lock
