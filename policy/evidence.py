@@ -14,8 +14,11 @@ from pydantic import ValidationError
 from contracts.cases import DecidedCase
 from contracts.errors import BadInputError, first_reason
 from contracts.kuaimod import read_kuaimod
+from contracts.taxonomy import CATEGORIES, Category
 from policy.casebook import Evidence, Frames
 from serving.preprocess.media import MediaError
+
+_NAMED = {category.value: category for category in CATEGORIES}
 
 
 class Decoder(Protocol):
@@ -53,9 +56,13 @@ def digest_of_cases(cases: Sequence[DecidedCase]) -> str:
 
 
 def write_taught(cases: Sequence[DecidedCase], path: Path) -> None:
-    """Write which cases a release was trained on, its precedents and all others, by the ids of case and video."""
-    ids = {"case_id": [c.case_id for c in cases], "video_id": [c.upload.video_id for c in cases]}
-    pl.DataFrame(ids, schema=dict.fromkeys(ids, pl.String)).write_parquet(path, compression="zstd")
+    """Write which cases a release was trained on, its precedents and all others: ids of case and video, category."""
+    columns = {
+        "case_id": [c.case_id for c in cases],
+        "video_id": [c.upload.video_id for c in cases],
+        "category": [c.category.value for c in cases],
+    }
+    pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String)).write_parquet(path, compression="zstd")
 
 
 def read_taught(path: Path) -> frozenset[str]:
@@ -67,6 +74,19 @@ def read_taught(path: Path) -> frozenset[str]:
             f"{path}: does not say what the release was trained on: {str(error).splitlines()[0]}"
         ) from error
     return frozenset(table["case_id"]) | frozenset(table["video_id"])
+
+
+def read_taught_categories(path: Path) -> dict[str, Category]:
+    """What the video of each case that a release was trained on was taught to be, by video id.
+
+    Raises `BadInputError` where the file does not say so.
+    """
+    try:
+        table = pl.read_parquet(path, columns=["video_id", "category"])
+        return {video_id: _NAMED[category] for video_id, category in table.iter_rows()}
+    except (OSError, KeyError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInputError(f"{path}: does not say what its videos were taught to be: {reason}") from error
 
 
 async def gather(

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from contracts.errors import BadInputError
 from contracts.releases import Pin
 from serving.buckets import INPUTS, Buckets, Group, group_by_shape, scores_of
@@ -18,6 +21,7 @@ from serving.scorer import Scores
 
 log = logging.getLogger(__name__)
 
+Floats = npt.NDArray[np.float32]
 ModelPaths = tuple[Path, Path]
 CASEBOOK_INPUTS = ("embedding", "classifier")
 KEPT_PINS = 4
@@ -130,3 +134,35 @@ class InProcessScorer:
         if pin not in self._where:
             raise BadInputError(f"{pin!r} is not among the {len(self._where)} pins given (in-process scorer)")
         return self._where[pin]
+
+
+class StudentEmbedder:
+    """A student alone, loaded when it is first asked: what precedents and recent videos are embedded with.
+
+    Goes through the same shapes as every scorer, so that an embedding is the one that a verdict was given by.
+    """
+
+    def __init__(self, student: Path, *, threads: int = 1) -> None:
+        self._student = student
+        self._threads = threads
+        self._session: Any = None
+
+    def embed(self, inputs: ModelInputs) -> tuple[Floats, Floats]:
+        """Calibrated probabilities [B, 16] and embeddings [B, D]; raises `BadInputError` as `InProcessScorer` does."""
+        from onnxruntime.capi import onnxruntime_pybind11_state as ort
+
+        from serving.triton.session_model import open_session, run
+
+        try:
+            self._session = self._session or open_session(self._student, threads=self._threads)
+            groups = group_by_shape(inputs, Buckets())
+            answers = [run(self._session, ["classifier", "embedding"], group.tensors) for group in groups]
+        except (ort.Fail, ort.InvalidProtobuf, ort.InvalidGraph, ort.InvalidArgument, ort.RuntimeException) as error:
+            raise BadInputError(f"{self._student}: the student does not answer: {error}") from error
+        parts = []
+        for column in range(2):
+            rows = np.empty((len(inputs), answers[0][column].shape[1]), np.float32)
+            for group, answer in zip(groups, answers, strict=True):
+                rows[group.rows] = answer[column][: len(group.rows)]
+            parts.append(rows)
+        return parts[0], parts[1]

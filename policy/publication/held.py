@@ -1,0 +1,96 @@
+"""A casebook that flips too much in, a folder that waits for a person out.
+
+ROOT/held/<version>/ is a casebook as it would be published, with held.json (contract `HeldCasebook`); nothing points
+at it.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from contracts.errors import BadInputError, first_reason
+from contracts.releases import HeldCasebook, Pin, PublishedCasebook
+from serving.releases import CASEBOOK_MANIFEST, ReleasesRoot, open_casebook
+
+HELD = "held.json"
+
+
+class Held(NamedTuple):
+    """A casebook that waits, its manifest, and why."""
+
+    path: Path
+    manifest: PublishedCasebook
+    note: HeldCasebook
+
+
+def held_path(root: ReleasesRoot, version: int) -> Path:
+    return root.path / "held" / str(version)
+
+
+def all_held(root: ReleasesRoot) -> Iterator[Held]:
+    """What waits for a person, oldest first; raises `BadInputError` by file."""
+    homes = [home for home in (root.path / "held").glob("*") if home.name.isdigit()]
+    for home in sorted(homes, key=lambda home: int(home.name)):
+        yield read_held(root, int(home.name))
+
+
+def read_held(root: ReleasesRoot, version: int) -> Held:
+    """Read and verify what waits under a version; raises `BadInputError` where nothing does, or it is damaged."""
+    home = held_path(root, version)
+    if not (home / HELD).is_file():
+        waiting = sorted(int(other.name) for other in home.parent.glob("*") if other.name.isdigit())
+        raise BadInputError(f"{home}: no casebook {version} waits for approval, those that do: {waiting or 'none'}")
+    try:
+        note = HeldCasebook.model_validate_json((home / HELD).read_bytes())
+    except ValidationError as error:
+        raise BadInputError(f"{home / HELD}: {first_reason(error)}") from error
+    pin = Pin(release_version=note.before.release_version, casebook_version=version)
+    return Held(home, open_casebook(home, pin), note)
+
+
+def drop_held(held: Held) -> None:
+    """What waits no more vanishes at once, by a rename, then for good."""
+    gone = held.path.with_name(f".{held.path.name}.gone")
+    held.path.rename(gone)
+    shutil.rmtree(gone)
+
+
+def clear_drafts(root: ReleasesRoot) -> None:
+    """Remove what a publication that was killed left half-made; the caller is the only publisher."""
+    for folder in ("casebooks", "held"):
+        for draft in (root.path / folder).glob(".*"):
+            if draft.is_dir():
+                shutil.rmtree(draft)
+
+
+def next_version(root: ReleasesRoot) -> int:
+    """One more than the version of any release or casebook of the root, held or published."""
+    found = {
+        int(home.name)
+        for kind in ("releases", "casebooks", "held")
+        for home in (root.path / kind).glob("*")
+        if home.name.isdigit()
+    }
+    return max(found, default=0) + 1
+
+
+def with_same_precedents(root: ReleasesRoot, pin: Pin, precedents: str) -> PublishedCasebook | None:
+    """The newest published casebook of the pin's release with exactly these precedents, verified; None without one.
+
+    What a killed publication wrote before it moved the pointer is taken up again, instead of written twice.
+    """
+    homes = [home for home in (root.path / "casebooks").glob("*") if (home / CASEBOOK_MANIFEST).is_file()]
+    for home in sorted(homes, key=lambda home: int(home.name), reverse=True):
+        try:
+            manifest = PublishedCasebook.model_validate_json((home / CASEBOOK_MANIFEST).read_bytes())
+        except (ValidationError, OSError):
+            continue  # it serves nobody: whoever points at it says so
+        if manifest.release_version == pin.release_version and manifest.precedents == precedents:
+            try:
+                return open_casebook(home, manifest.pin)
+            except BadInputError:
+                continue
+    return None
