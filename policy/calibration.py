@@ -15,23 +15,31 @@ TEMPERATURES = (0.25, 8.0)
 
 
 def fit_temperature(
-    logits_N_K: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64], *, bias_penalty: float = 0.02
+    logits_N_K: npt.NDArray[np.float32],
+    labels_N: npt.NDArray[np.int64],
+    *,
+    bias_penalty: float = 0.02,
+    stands_for_N: npt.NDArray[np.floating] | None = None,
 ) -> tuple[float, npt.NDArray[np.float32]]:
     """Temperature and class biases [K] that minimise the penalised mean cross-entropy (Guo et al. 2017, 4.2).
 
-    Calibrated logits are `logits / temperature + bias`; without a case they stay as they are.
+    Calibrated logits are `logits / temperature + bias`; without a case they stay as they are. The mean is over the
+    uploads that cases stand for, each for one unless told.
     """
     if not len(labels_N):
         return 1.0, np.zeros(logits_N_K.shape[1], np.float32)
     logits, labels = torch.from_numpy(logits_N_K).double(), torch.from_numpy(labels_N)
     log_temperature = torch.zeros(1, dtype=torch.double, requires_grad=True)
     bias = torch.zeros(logits.shape[1], dtype=torch.double, requires_grad=True)
+    weights = torch.ones(len(labels_N)) if stands_for_N is None else torch.from_numpy(stands_for_N)
+    share = weights.double() / weights.double().sum()
     optimiser = torch.optim.LBFGS([log_temperature, bias], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
         calibrated = logits * torch.exp(-log_temperature) + bias
-        loss = torch.nn.functional.cross_entropy(calibrated, labels) + bias_penalty * bias.square().sum()
+        each = torch.nn.functional.cross_entropy(calibrated, labels, reduction="none")
+        loss = (share * each).sum() + bias_penalty * bias.square().sum()
         loss.backward()
         return loss
 

@@ -5,14 +5,17 @@ mixed precision. The text's log-probabilities are given *out of sample*, so that
 words that it has not seen, not words that were learned by heart.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from contracts.errors import BadInputError, CheckFailedError
 from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
 from contracts.verdicts import MODALITIES
 from serving.preprocess.inputs import N_LAYOUT, ModelInputs
@@ -39,6 +42,48 @@ class FusionSettings:
     picture_weight: float = 0.5
 
 
+Weights = Mapping[str, npt.NDArray[np.float32]]
+"""The fused part's parameters and buffers by name, without the text tower, which is fitted anew by itself."""
+
+
+def weights_of(student: Student) -> dict[str, npt.NDArray[np.float32]]:
+    """What a refresh begins from."""
+    state = {name: tensor.detach().numpy() for name, tensor in student.state_dict().items() if _fused(name)}
+    return {name: np.array(array, np.float32) for name, array in state.items()}
+
+
+def write_weights(student: Student, path: Path) -> None:
+    """Write them as arrays by name; no code lies in such a file, so none runs when it is read."""
+    with path.open("wb") as file:
+        np.savez(file, **weights_of(student))  # type: ignore[arg-type]
+
+
+def read_weights(path: Path) -> Weights:
+    """Read what `write_weights` wrote; raises `BadInputError` where the file is not such a one."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: np.asarray(arrays[name], np.float32) for name in arrays.files}
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise BadInputError(f"{path}: holds no weights to begin from: {error}") from error
+
+
+def begin_from(student: Student, start: Weights) -> None:
+    """Put a parent's weights in place; raises `BadInputError` where they are not those of such a student."""
+    own = {name: tensor for name, tensor in student.state_dict().items() if _fused(name)}
+    if start.keys() != own.keys():
+        odd = min(start.keys() ^ own.keys())
+        raise BadInputError(f"weights to begin from: {odd!r} is missing or too much, must be those of a fused student")
+    for name, tensor in own.items():
+        if start[name].shape != tuple(tensor.shape) or not np.isfinite(start[name]).all():
+            rule = f"must be finite {tuple(tensor.shape)}"
+            raise BadInputError(f"weights to begin from: {name!r} has shape {start[name].shape}, {rule}")
+        tensor.copy_(torch.from_numpy(np.asarray(start[name])))
+
+
+def _fused(name: str) -> bool:
+    return name.split(".", maxsplit=1)[0] in {"picture", "fusion", "head", "signal_mean", "signal_scale"}
+
+
 def moderation_loss(logits_B_K: Tensor, labels_B: Tensor, *, binary_weight: float) -> Tensor:
     """Mean cross-entropy over the 16 labels plus `binary_weight` times that of violative against positive."""
     logp = torch.log_softmax(logits_B_K, dim=1)
@@ -58,16 +103,17 @@ def fit_fusion(
     *,
     settings: FusionSettings,
     seed: int,
+    start: Weights | None = None,
     tick: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Train picture tower, fusion and head of `student` in place on the cases at `rows`."""
+    """Train picture tower, fusion and head of `student` in place on the cases at `rows`.
+
+    With `start` they begin from a parent's weights (`weights_of`), signals scaled as they were there. Raises
+    `CheckFailedError` when training diverges.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    seen = inputs.signals[rows]
-    student.signal_mean.copy_(torch.from_numpy(seen.mean(axis=0)))
-    student.signal_scale.copy_(torch.from_numpy(np.maximum(seen.std(axis=0), 1e-3)))
-    nn.init.zeros_(student.head.weight)
-    nn.init.zeros_(student.head.bias)
+    _begin(student, inputs.signals[rows], start)
     alone = nn.Linear(student.shape.picture_dim, N_CATEGORIES)
     modules = (student.picture, student.fusion, student.head, alone)
     trained = [parameter for module in modules for parameter in module.parameters()]
@@ -98,6 +144,7 @@ def fit_fusion(
             picture = student.picture(frames, present)
             logits, _ = student.fuse(words, text, picture, signals, present)
             labels = torch.from_numpy(labels_N[chunk])
+            _refuse_divergence(logits, epoch + 1)
             loss = moderation_loss(logits, labels, binary_weight=settings.binary_weight)
             if len(shown := torch.nonzero(present[:, FRAMES])[:, 0]):
                 guess = moderation_loss(alone(picture[shown]), labels[shown], binary_weight=settings.binary_weight)
@@ -110,6 +157,23 @@ def fit_fusion(
             losses.append(loss.item())
         tick(f"epoch {epoch + 1}/{settings.epochs}, loss {np.mean(losses):.3f}")
     student.eval()
+
+
+def _begin(student: Student, signals_N_S: npt.NDArray[np.float32], start: Weights | None) -> None:
+    """From a parent's weights, or anew: signals scaled by those of the cases, a head that adds nothing yet."""
+    if start is not None:
+        begin_from(student, start)
+        return
+    student.signal_mean.copy_(torch.from_numpy(signals_N_S.mean(axis=0)))
+    student.signal_scale.copy_(torch.from_numpy(np.maximum(signals_N_S.std(axis=0), 1e-3)))
+    nn.init.zeros_(student.head.weight)
+    nn.init.zeros_(student.head.bias)
+
+
+def _refuse_divergence(logits_B_K: Tensor, epoch: int) -> None:
+    if not bool(torch.isfinite(logits_B_K).all()):
+        wrong = logits_B_K[~torch.isfinite(logits_B_K)][0].item()
+        raise CheckFailedError(f"training diverged: a logit == {wrong} in epoch {epoch}, must be finite")
 
 
 def _without_words(student: Student) -> Tensor:

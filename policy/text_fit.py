@@ -97,9 +97,18 @@ def tfidf(inputs: ModelInputs, idf: Floats, *, buckets: int) -> Matrix:
 
 
 def fit_text(
-    inputs: ModelInputs, labels: npt.NDArray[np.int64], *, buckets: int, settings: TextSettings, seed: int
+    inputs: ModelInputs,
+    labels: npt.NDArray[np.int64],
+    *,
+    buckets: int,
+    settings: TextSettings,
+    seed: int,
+    stands_for: Floats | None = None,
 ) -> TextFit:
-    """Fit the text tower on N cases; every case's out-of-sample log-probabilities come from fits without it."""
+    """Fit the text tower on N cases; every case's out-of-sample log-probabilities come from fits without it.
+
+    `stands_for` [N] is how many uploads each case speaks for where certainty is weighed; 1 where nothing is said.
+    """
     rng = np.random.default_rng(seed)
     idf = inverse_document_frequency(inputs, buckets=buckets, smallest_df=settings.smallest_df)
     words = tfidf(inputs, idf, buckets=buckets)
@@ -116,7 +125,7 @@ def fit_text(
     violative = (labels != POSITIVE_INDEX).astype(np.float32)
     odds = _odds_of_positive(embedding, taught, violative)
     both = np.stack([odds, unseen[:, POSITIVE_INDEX]], axis=1)
-    stack = _weighed(both, labels == POSITIVE_INDEX, settings)
+    stack = _weighed(both, labels == POSITIVE_INDEX, settings, stands_for)
     unseen[:, POSITIVE_INDEX] = both @ stack[:2] + stack[2]
     table = np.zeros((N_TEXT_FIELDS * buckets, 1 + N_CATEGORIES + settings.text_dim), np.float32)
     table[:, 0] = idf
@@ -167,10 +176,12 @@ def _odds_of_positive(embedding: Floats, taught: npt.NDArray[np.int64], violativ
     return odds
 
 
-def _weighed(both_N_2: Floats, positive_N: npt.NDArray[np.bool_], settings: TextSettings) -> Floats:
+def _weighed(
+    both_N_2: Floats, positive_N: npt.NDArray[np.bool_], settings: TextSettings, stands_for: Floats | None
+) -> Floats:
     """Weights of likeness and words, and a bias; up to `likeness_alone_up_to` cases likeness speaks alone."""
     views = both_N_2 if len(both_N_2) > settings.likeness_alone_up_to else both_N_2 * np.array([1.0, 0.0], np.float32)
-    model = LogisticRegression(C=1e4, max_iter=500).fit(views, positive_N)
+    model = LogisticRegression(C=1e4, max_iter=500).fit(views, positive_N, sample_weight=stands_for)
     return np.array([*model.coef_[0], model.intercept_[0]], np.float32) * np.float32(settings.in_sample)
 
 

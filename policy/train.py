@@ -7,7 +7,7 @@ What judges the model never taught it: a case's wide logits, its precedents and 
 come from fits that did not see it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,19 +17,20 @@ import numpy.typing as npt
 import torch
 
 from contracts.cases import DecidedCase
-from contracts.errors import BadInputError
+from contracts.errors import BadInputError, CheckFailedError
 from contracts.releases import InputShape, Release, Thresholds
 from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
 from policy.calibration import choose_thresholds, expected_calibration_error, fit_temperature
 from policy.casebook import Evidence, choose_precedents, write_precedents
+from policy.costs import Costs, thresholds_by_cost
 from policy.evidence import digest_of_cases, write_taught
-from policy.fusion import FusionSettings, fit_fusion
+from policy.fusion import FusionSettings, Weights, fit_fusion, write_weights
 from policy.releases import new_folder, write_manifest
-from policy.text_fit import TextFit, TextSettings, fit_text
+from policy.text_fit import TextFit, TextSettings, fit_text, log_probabilities
 from serving.casebook import Blend, Casebook, search, write_casebook
 from serving.preprocess.batch import preprocess
 from serving.preprocess.inputs import ModelInputs
-from serving.releases import CASEBOOK, PRECEDENTS, STUDENT, TAUGHT
+from serving.releases import CASEBOOK, PRECEDENTS, STUDENT, TAUGHT, WEIGHTS
 from serving.student import FRAMES, Student, StudentShape
 
 Tick = Callable[[str], None]
@@ -39,6 +40,8 @@ Tick = Callable[[str], None]
 class TrainSettings:
     """What `train` may be told; `fused` None fuses where there are enough cases with frames to learn from.
 
+    violative_share: of the videos that the probabilities are to hold for; None: as among the cases. costs: choose the
+    lines of review and removal by what errors cost; None: by precision (`choose_thresholds`).
     as_like_as: a precedent is heard by videos more like it than all but this share of random pairs of cases are.
     """
 
@@ -50,6 +53,8 @@ class TrainSettings:
     held_out_share: float = 0.2
     precedents_at_most: int = 2_000
     as_like_as: float = 0.01
+    violative_share: float | None = None
+    costs: Costs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +73,17 @@ def train(
     *,
     settings: TrainSettings,
     seed: int,
+    start: Weights | None = None,
+    stands_for: npt.NDArray[np.float32] | None = None,
     tick: Tick = lambda _: None,
     progress: Tick = lambda _: None,
 ) -> Policy:
-    """Train a policy from N decided cases; raises `BadInputError` when they hold fewer than two categories."""
+    """Train a policy from N decided cases, the fused part from the weights in `start` where they are given.
+
+    `stands_for` [N] is how many uploads each case speaks for where the certainty of scores is chosen; 1 unless told.
+
+    Raises `BadInputError` when the cases hold fewer than two categories, `CheckFailedError` when training diverges.
+    """
     cases = [item.case for item in evidence]
     if len({case.category for case in cases}) < 2:
         raise BadInputError(f"{len(cases)} cases of one category, training needs at least two categories")
@@ -80,7 +92,7 @@ def train(
     labels = np.array([case.category.position for case in cases], np.int64)
     tick(f"text tower on {len(cases)} cases")
     buckets = settings.inputs.text_buckets
-    text = fit_text(inputs, labels, buckets=buckets, settings=settings.text, seed=seed)
+    text = fit_text(inputs, labels, buckets=buckets, settings=settings.text, seed=seed, stands_for=stands_for)
     with_frames = int(inputs.present[:, FRAMES].sum())
     fused = settings.fused if settings.fused is not None else with_frames >= settings.fewest_cases_to_fuse
     student = Student(StudentShape(buckets, text_dim=text.embedding.shape[1], n_taught=len(text.taught), fused=fused))
@@ -100,6 +112,7 @@ def train(
             taught,
             settings=settings.fusion,
             seed=seed,
+            start=start,
             tick=progress,
         )
         judged = held_out
@@ -107,9 +120,12 @@ def train(
     logits, unseen = _out_of_sample(student, inputs, text)
     calibrating = judged if fused else judged[labels[judged] != POSITIVE_INDEX]
     named = slice(None) if fused else slice(POSITIVE_INDEX)
-    temperature, bias = fit_temperature(logits[calibrating, named], labels[calibrating])
+    weights = None if stands_for is None else stands_for[calibrating]
+    temperature, bias = fit_temperature(logits[calibrating, named], labels[calibrating], stands_for_N=weights)
     student.log_temperature.fill_(float(np.log(temperature)))
     student.class_bias[named] = torch.from_numpy(bias)
+    of_uploads = None if stands_for is None else stands_for[judged]
+    logits = _for_share(student, logits, labels[judged], settings.violative_share, of_uploads)
     _, embeddings = run_student(student, inputs)
     classifier = student.calibrated(torch.from_numpy(logits[judged])).numpy()
     citable = np.flatnonzero(np.linalg.norm(embeddings, axis=1) > 0.5)
@@ -121,7 +137,12 @@ def train(
     masked = _own_position(others, judged)
     blend = Blend(floor=_floor(seen_by_judged, unseen[judged], masked, settings.as_like_as))
     blended = search(replace(seen_by_judged, blend=blend), unseen[judged], classifier, exclude=masked).probabilities
+    if not np.isfinite(blended).all() or np.ptp(blended[:, POSITIVE_INDEX]) < 1e-4:
+        raise CheckFailedError(f"training collapsed: {len(judged)} unseen cases get one and the same probability")
     thresholds = choose_thresholds(blended, labels[judged])
+    if settings.costs is not None:
+        by_category = thresholds_by_cost(blended, labels[judged], settings.costs)
+        thresholds = Thresholds(toxicity=thresholds.toxicity, by_category=by_category)
     return Policy(
         student.eval(),
         replace(casebook, blend=blend),
@@ -146,8 +167,19 @@ class Lineage:
         return cls(1 if before is None else before + 1, before, tuple(cases))
 
 
-def write_release(policy: Policy, path: Path, lineage: Lineage, *, settings: TrainSettings, now: datetime) -> Release:
-    """Write an immutable release folder at `path` (it must not exist) and return its manifest."""
+def write_release(
+    policy: Policy,
+    path: Path,
+    lineage: Lineage,
+    *,
+    settings: TrainSettings,
+    now: datetime,
+    beside: Mapping[str, str] | None = None,
+) -> Release:
+    """Write an immutable release folder at `path` (it must not exist) and return its manifest.
+
+    `beside` are texts by file name that lie in the folder too, with a digest as every file has.
+    """
     from serving.export import export_student
 
     with new_folder(path) as draft:
@@ -155,6 +187,10 @@ def write_release(policy: Policy, path: Path, lineage: Lineage, *, settings: Tra
         write_casebook(policy.casebook, draft / CASEBOOK)
         write_precedents(policy.precedents, draft / PRECEDENTS)
         write_taught(lineage.cases, draft / TAUGHT)
+        if policy.student.shape.fused:
+            write_weights(policy.student, draft / WEIGHTS)
+        for name, text in (beside or {}).items():
+            (draft / name).write_text(text, encoding="utf-8")
         return write_manifest(
             draft,
             lambda digests: Release(
@@ -242,6 +278,33 @@ def _out_of_sample(
             parts.append((logits.numpy(), student.embed(embedding, hidden).numpy()))
     logits_N_16, embeddings_N_D = (np.concatenate(column) for column in zip(*parts, strict=True))
     return logits_N_16, embeddings_N_D
+
+
+def _for_share(
+    student: Student,
+    logits_N_16: npt.NDArray[np.float32],
+    labels_N: npt.NDArray[np.int64],
+    share: float | None,
+    stands_for_N: npt.NDArray[np.float32] | None,
+) -> npt.NDArray[np.float32]:
+    """Move the student's odds of positive from the cases' share of violative ones to `share`; returns its logits then.
+
+    By Bayes' rule the odds change by the ratio of the prior odds (Saerens et al., Neural Computation 14(1), 2002,
+    eq. 2.4). Cases are opened where the release doubts, so their share of violative videos says nothing of uploads:
+    without this every refresh would move what a score means.
+    """
+    among = float(np.average(labels_N != POSITIVE_INDEX, weights=stands_for_N)) if len(labels_N) else 0.0
+    if share is None or not 0.0 < among < 1.0:
+        return logits_N_16
+    moved = np.float32(np.log((1.0 - share) / share) - np.log((1.0 - among) / among))
+    if student.shape.fused:
+        student.class_bias[POSITIVE_INDEX] += moved
+        return logits_N_16
+    student.text.stack[2] += moved
+    log_p = logits_N_16[:, POSITIVE_INDEX]
+    odds = log_p - np.log(-np.expm1(np.minimum(log_p, -1e-7))) + moved
+    z = np.concatenate([logits_N_16[:, :POSITIVE_INDEX], odds[:, None]], axis=1)
+    return log_probabilities(z.astype(np.float32))
 
 
 def _metrics(

@@ -31,6 +31,8 @@ STUDENT = "student.onnx"
 CASEBOOK = "casebook.onnx"
 PRECEDENTS = "casebook.parquet"
 TAUGHT = "taught.parquet"
+WEIGHTS = "weights.npz"
+"""What the next training begins from; serving needs it not."""
 DIGESTED = (STUDENT, CASEBOOK, PRECEDENTS)
 """What serving needs of every release; the manifest names, too, whatever else lies in its folder."""
 CASEBOOK_MANIFEST = "casebook.json"

@@ -1,0 +1,119 @@
+"""What the deployed policy got wrong and was unsure of in, mixed with a replay of older cases: what to learn from."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.cases import CaseReason
+from contracts.errors import BadInputError
+from contracts.records import Id, Probability, Record
+from contracts.taxonomy import Category
+from policy.casebook import Evidence
+
+RARE = 50
+"""Of a category as many older cases stay whatever the others are."""
+NEWS_SHARE = 0.5
+"""At most so much of a full mixture is new: nothing old is forgotten for a busy day."""
+FEWEST_AUDITED = 100
+"""With fewer audited cases the share of violative videos is the parent's."""
+
+
+class Asked(Record):
+    """What the deployed policy had said of a case that was ruled since, and how the case came to be asked."""
+
+    case_id: Id
+    reason: CaseReason
+    selection_probability: Probability
+    said: Category | None
+    ruled: Category
+    distance: float
+
+    @property
+    def wrong(self) -> bool:
+        return self.said is not None and self.said is not self.ruled
+
+
+class Chosen(NamedTuple):
+    """A case of a mixture: 0 for the older, 1 for the new, and its row there."""
+
+    side: int
+    row: int
+
+
+def choose_mixture(
+    old: Sequence[Evidence],
+    new: Sequence[Evidence],
+    *,
+    at_most: int,
+    seed: int,
+    first: Sequence[int] | None = None,
+) -> list[Chosen]:
+    """Choose what to train on: the older cases first, then the new, each in its order.
+
+    `first` are the rows of `new`, what matters most first; without it they are equal. An older case on a video that
+    was ruled anew is left out. Raises `BadInputError` as `refresh_policy` does.
+    """
+    refuse_contradictions(new)
+    if not new:
+        raise BadInputError("0 new rulings, a refresh needs at least one: there is nothing to learn")
+    anew = {item.case.upload.video_id for item in new} | {item.case.case_id for item in new}
+    kept = [
+        row for row, item in enumerate(old) if item.case.upload.video_id not in anew and item.case.case_id not in anew
+    ]
+    rng = np.random.default_rng(seed)
+    room = max(at_most - len(kept), int(NEWS_SHARE * at_most))
+    news = sorted((first if first is not None else rng.permutation(len(new)).tolist())[:room])
+    replayed = replay([old[row].case.category for row in kept], at_most=at_most - len(news), rng=rng)
+    chosen = [*(Chosen(0, kept[row]) for row in replayed.tolist()), *(Chosen(1, row) for row in news)]
+    found = {(old, new)[side][row].case.category for side, row in chosen}
+    if len(found) < 2:
+        only = next(iter(found)).value
+        raise BadInputError(f"{len(chosen)} cases, all {only}: a refresh needs at least two categories")
+    return chosen
+
+
+def replay(categories: Sequence[Category], *, at_most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Rows of the older cases that are learned again: all, or `RARE` of each category and others at random."""
+    if len(categories) <= at_most:
+        return np.arange(len(categories), dtype=np.int64)
+    order = rng.permutation(len(categories))
+    labels = np.array([category.position for category in categories])[order]
+    rank = np.zeros(len(order), np.int64)  # the place of each among its category's
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        rank[rows] = np.arange(len(rows))
+    return np.sort(order[np.argsort(rank >= RARE, kind="stable")][: max(0, at_most)])
+
+
+def most_telling(asked: Sequence[Asked]) -> list[int]:
+    """Rows of the new cases: what the deployed policy got wrong, then by how near its line they were."""
+    return sorted(range(len(asked)), key=lambda row: (not asked[row].wrong, asked[row].distance, row))
+
+
+def share_of_traffic(asked: Iterable[Asked], parents: float) -> float:
+    """The share of violative videos of the traffic, each case weighed by 1 / selection probability.
+
+    By the ratio estimator of Horvitz and Thompson's totals (Hajek 1971), which needs the audit: what is opened for a
+    reason says nothing of the rest. With fewer than `FEWEST_AUDITED` audited cases the parent's share stays.
+    """
+    cases = [one for one in asked if one.reason is not CaseReason.APPEAL]
+    if sum(one.reason is CaseReason.AUDIT for one in cases) < FEWEST_AUDITED:
+        return parents
+    weights = np.array([1.0 / one.selection_probability for one in cases])
+    violative = np.array([one.ruled is not Category.POSITIVE for one in cases])
+    return float(np.clip((weights * violative).sum() / weights.sum(), 0.001, 0.999))
+
+
+def refuse_contradictions(new: Sequence[Evidence]) -> None:
+    """Raise `BadInputError` where one video or case has two rulings."""
+    for name, ids in (
+        ("video_id", [item.case.upload.video_id for item in new]),
+        ("case_id", [item.case.case_id for item in new]),
+    ):
+        twice = [identity for identity, count in Counter(ids).items() if count > 1]
+        if twice:
+            said = [item.case.category.value for item, i in zip(new, ids, strict=True) if i == twice[0]]
+            raise BadInputError(f"{name} == {twice[0]!r} is ruled {' and '.join(said)}, must have one ruling in force")
