@@ -64,10 +64,10 @@ class Sample(NamedTuple):
     gone: int
 
 
-def embed_traffic(root: ReleasesRoot, folder: ReleaseFolder, traffic: Traffic) -> Sample:
-    """Embed recent uploads by a release's student; what was embedded before is read from its cache."""
+def embed_traffic(root: ReleasesRoot, folder: ReleaseFolder, traffic: Traffic, *, name: str = "traffic") -> Sample:
+    """Embed recent uploads by a release's student; what was embedded before is read from the cache `name`."""
     uploads = list(traffic.uploads())
-    there, embedded = KeptEmbeddings(root, folder, "traffic").embed(
+    there, embedded = KeptEmbeddings(root, folder, name).embed(
         uploads,
         [key_of(one) for one in uploads],
         lambda rows: traffic.frames([uploads[row] for row in rows], folder.release.inputs),
