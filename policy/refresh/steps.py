@@ -17,6 +17,7 @@ from contracts.errors import BadInputError, CheckFailedError
 from contracts.releases import GateResult
 from policy.benchmark.kuaimod import refuse_taught
 from policy.casebook import Evidence, read_precedents
+from policy.costs import Costs
 from policy.evidence import read_cases, read_taught_categories
 from policy.fusion import read_weights
 from policy.gate.command import gate_files
@@ -134,7 +135,8 @@ def train(run: RefreshRun, *, now: datetime, tick: Tick = lambda _: None) -> Tra
         start = read_weights(weights) if WEIGHTS in parent.release.digests else None
         tick(f"{len(evidence)} cases, from {'the weights of ' + str(weights) if start else 'the beginning'}")
         plan = run.plan
-        refresh = RefreshSettings(plan.cases_at_most, plan.epochs, plan.learning_rate)
+        costs = Costs() if plan.by_cost else None
+        refresh = RefreshSettings(plan.cases_at_most, plan.epochs, plan.learning_rate, costs)
         fused = True if start else None
         settings = train_settings(refresh, parent.release.inputs, share=built.violative_share, fused=fused)
         policy = train_from(start, evidence, settings=settings, seed=plan.seed, tick=tick)
