@@ -23,6 +23,7 @@ BENCHES = {
     "brigade": "users who report together against harmless videos: cases that they open, honest cases that are kept",
     "ingest": "impressions from the broker into deduplicated sums, and again in other batches",
     "warehouse": "inserts, small queries and a large result through the owner, beside chDB in this process",
+    "refresh": "a nightly refresh of 20,000 cases with frames, step by step: seconds and peak memory",
     "quality": "accuracy and calibration on simulated uploads of an unseen seed, and ablations",
     "gate": "retrainings and seeded damages through the release gate, what it refuses, the rate of its replay",
 }
