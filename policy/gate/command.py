@@ -37,9 +37,27 @@ def gate_files(
 
 
 def report(result: GateResult) -> str:
-    """The result as text: figures, rulings overturned, reasons."""
-    width = max(map(len, result.figures), default=0)
-    lines = [f"{name:{width}s}  {value:10.4f}" for name, value in result.figures.items()]
+    """The result as text: a line for each comparison with its interval, other figures, rulings overturned, reasons."""
+    figures = dict(result.figures)
+    compared = [name.removesuffix(", cases") for name in figures if name.endswith(", cases")]
+    width = max(map(len, compared), default=0)
+    lines = (
+        [f"{'':{width}s}   cases  parent  candidate  gain in points, 95%       at least  must be"] if compared else []
+    )
+    for name in compared:
+        n, old, new, low, high, least, margin = (figures.pop(f"{name}, {part}") for part in _COLUMNS)
+        gain = f"[{100 * low:+6.1f}, {100 * high:+6.1f}]"
+        lines.append(
+            f"{name:{width}s}  {n:6.0f}  {old:6.3f}  {new:9.3f}  {gain:25s} {100 * least:+8.1f}  {-100 * margin:+7.1f}"
+        )
+    alone = {name: figures.pop(name) for name in list(figures) if name.startswith("unguarded, ")}
+    lines += [f"{name:{width}s}  {value:10.4f}" for name, value in figures.items()]
+    if alone:
+        few = ", ".join(f"{name.removeprefix('unguarded, ')} ({n:.0f})" for name, n in alone.items())
+        lines.append(f"too few golden cases to be guarded one by one, only together: {few}")
     lines += [f"overturned: {case_id}" for case_id in result.overturned]
     lines += [f"refused: {reason}" for reason in result.refusals] or ["passed"]
     return "\n".join(lines)
+
+
+_COLUMNS = ("cases", "parent", "candidate", "gain low", "gain high", "at least", "margin")

@@ -1,6 +1,7 @@
 """Candidate, parent, golden set and recent traffic in; `GateResult` out: passed, or every reason why not."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -8,14 +9,15 @@ import numpy as np
 
 from contracts.errors import BadInputError
 from contracts.releases import GateResult
+from contracts.verdicts import Decision
 from contracts.videos import VideoUploaded
 from policy.benchmark.kuaimod import refuse_taught
 from policy.casebook import Evidence, Frames, read_precedents
 from policy.evidence import read_taught
 from policy.gate.decision_diff import DecisionDiff, diff_decisions
-from policy.gate.judged import Judged, judge_all
+from policy.gate.judged import DECISIONS, Judged, judge_all
 from policy.gate.limits import GateLimits
-from policy.gate.quality import calibration_refusal, compare_quality, ece_of
+from policy.gate.quality import calibration_refusal, compare_quality, ece_of, unguarded
 from policy.gate.stare_decisis import overturned, overturned_refusal, upheld
 from serving.releases import MANIFEST, ReleaseFolder, check_models, digest_of, open_release
 
@@ -29,10 +31,12 @@ def pass_gate(
     *,
     now: datetime,
     traffic: Traffic = (),
+    recorded: Mapping[str, Decision] | None = None,
     limits: GateLimits | None = None,
 ) -> GateResult:
     """Replay golden cases and recent traffic through both releases; a candidate that cannot be served is refused.
 
+    `recorded`: by event id what the parent, with its own casebook, decided of traffic already; it is not asked again.
     Raises `BadInputError` when the parent is damaged, the golden set is empty, or one of its cases taught either.
     """
     limits = limits or GateLimits()
@@ -48,19 +52,32 @@ def pass_gate(
     except BadInputError as error:
         return _result(before, candidate, after, now, [f"candidate: {error}"])
     _refuse_seen(after, golden, "the candidate")
-    uploads = [*(item.case.upload for item in golden), *(upload for upload, _ in traffic)]
-    frames = [*(item.frames for item in golden), *(clip for _, clip in traffic)]
     try:
-        old, new = judge_all((before, after), uploads, frames)
+        old, new = judge_all((before, after), [i.case.upload for i in golden], [i.frames for i in golden])
+        diff = _replayed(before, after, traffic, recorded or {})
     except BadInputError as error:
         if str(parent) in str(error):
             raise
         return _result(before, candidate, after, now, [f"candidate: {error}"])
-    n = len(golden)
-    diff = diff_decisions([upload.video_id for upload, _ in traffic], old.decision[n:], new.decision[n:])
-    reasons, figures, lost = _weigh(_first(old, n), _first(new, n), golden, diff, limits)
+    reasons, figures, lost = _weigh(old, new, golden, diff, limits)
     reasons += _lost_precedents(before, after, figures, limits)
     return _result(before, candidate, after, now, reasons, figures, lost)
+
+
+def _replayed(
+    before: ReleaseFolder, after: ReleaseFolder, traffic: Traffic, recorded: Mapping[str, Decision]
+) -> DecisionDiff:
+    """How decisions on recent traffic change; of what is recorded the parent is not asked again."""
+    known = [(upload, clip) for upload, clip in traffic if upload.event_id in recorded]
+    asked = [(upload, clip) for upload, clip in traffic if upload.event_id not in recorded]
+    old, new = judge_all((before, after), [u for u, _ in asked], [c for _, c in asked], side_by_side=True)
+    [alone] = judge_all((after,), [u for u, _ in known], [c for _, c in known], side_by_side=True)
+    stood = np.array([DECISIONS.index(recorded[upload.event_id]) for upload, _ in known], np.int64)
+    return diff_decisions(
+        [upload.video_id for upload, _ in (*asked, *known)],
+        np.concatenate([old.decision, stood]),
+        np.concatenate([new.decision, alone.decision]),
+    )
 
 
 def _weigh(
@@ -72,6 +89,8 @@ def _weigh(
     for c in comparisons:
         figures |= {f"{c.name}, parent": c.parent, f"{c.name}, candidate": c.candidate}
         figures |= {f"{c.name}, gain low": c.gain.low, f"{c.name}, gain high": c.gain.high}
+        figures |= {f"{c.name}, cases": float(c.n), f"{c.name}, at least": c.at_least, f"{c.name}, margin": c.margin}
+    figures |= {f"unguarded, {name}": float(n) for name, n in unguarded(labels, limits).items()}
     before, after = ece_of(old, labels), ece_of(new, labels)
     lost = overturned([item.case.case_id for item in golden], old, new, labels)
     n_upheld = int(upheld(old, labels).sum())
@@ -92,10 +111,16 @@ def _weigh(
 def _lost_precedents(
     before: ReleaseFolder, after: ReleaseFolder, figures: dict[str, float], limits: GateLimits
 ) -> list[str]:
-    had, has = len(read_precedents(before.precedents)), len(read_precedents(after.precedents))
-    figures |= {"precedents, parent": float(had), "precedents, candidate": float(has)}
-    fewest = (1.0 - limits.fewer_precedents) * had
-    return [] if has >= fewest else [f"{after.precedents}: {has} precedents, parent {had}, must be at least {fewest:g}"]
+    had, has = (Counter(i.case.category for i in read_precedents(f.precedents)) for f in (before, after))
+    figures |= {"precedents, parent": float(had.total()), "precedents, candidate": float(has.total())}
+    kept = 1.0 - limits.fewer_precedents
+    if has.total() < (fewest := kept * had.total()):
+        return [f"{after.precedents}: {has.total()} precedents, parent {had.total()}, must be at least {fewest:g}"]
+    return [
+        f"{after.precedents}: {has[category]} precedents of {category.value}, parent {n}, must be at least {kept * n:g}"
+        for category, n in had.items()
+        if has[category] < kept * n
+    ]
 
 
 def _seen_by(folder: ReleaseFolder) -> frozenset[str]:
@@ -106,12 +131,6 @@ def _seen_by(folder: ReleaseFolder) -> frozenset[str]:
 
 def _refuse_seen(folder: ReleaseFolder, golden: Sequence[Evidence], name: str) -> None:
     refuse_taught([item.case for item in golden], _seen_by(folder), name=f"{name} {folder.path}")
-
-
-def _first(judged: Judged, n: int) -> Judged:
-    return Judged(
-        judged.probabilities[:n], judged.category[:n], judged.decision[:n], judged.precedent[:n], judged.seconds
-    )
 
 
 def _result(

@@ -1,4 +1,11 @@
-"""How much worse a candidate may be, before the gate refuses it: one place for every line."""
+"""How much worse a candidate may be, before the gate refuses it: one place for every line.
+
+The rule: what 20 retrainings of a simulated parent on its own 3,000 cases needed on 2,000 golden cases (seeds 101 to
+120), mean plus four standard deviations, rounded up to half a point. The benchmark reports on other seeds. Smaller
+golden sets are refused more often, as their bounds are wider. Three lines are not by that rule: `named`, since
+retrainings name alike, is what two losses among 50 cases need; `slower` leaves room for other work on the machine;
+`fewer_precedents` is a judgement.
+"""
 
 from dataclasses import dataclass
 
@@ -9,19 +16,20 @@ class GateLimits:
 
     fewest: with fewer golden cases a group or category is not tested, its figures are told. worse_ece: how much the
     expected calibration error may rise. overturned, changed: shares of the upheld rulings and of recent decisions.
-    slower: the ratio of the median batch times. fewer_precedents: share of the parent's casebook that may be gone.
+    slower: the ratio of the median batch times. fewer_precedents: share of the parent's casebook, and of any category's
+    precedents, that may be gone.
     """
 
-    binary_accuracy: float = 0.02
-    false_positives: float = 0.03
-    false_removals: float = 0.02
-    acted_on: float = 0.20
-    group_recall: float = 0.06
-    named: float = 0.20
-    precedent_agrees: float = 0.05
+    binary_accuracy: float = 0.015
+    false_positives: float = 0.025
+    false_removals: float = 0.015
+    acted_on: float = 0.03
+    group_recall: float = 0.07
+    named: float = 0.10
+    precedent_agrees: float = 0.04
     fewest: int = 50
-    worse_ece: float = 0.03
-    overturned: float = 0.05
-    changed: float = 0.10
-    slower: float = 2.0
+    worse_ece: float = 0.015
+    overturned: float = 0.025
+    changed: float = 0.105
+    slower: float = 1.5
     fewer_precedents: float = 0.5

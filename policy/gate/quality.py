@@ -75,6 +75,12 @@ def compare_quality(
     ]
 
 
+def unguarded(labels_N: npt.NDArray[np.int64], limits: GateLimits) -> dict[str, int]:
+    """Violative categories with too few golden cases to be tested one by one, and how many they have."""
+    counts = np.bincount(labels_N, minlength=len(CATEGORIES))
+    return {c.value: int(counts[c.position]) for c in VIOLATIVE if counts[c.position] < limits.fewest}
+
+
 _WHOLE = ("binary accuracy", "clean videos not demoted", "clean videos not removed", "harmful videos acted on")
 
 
@@ -96,6 +102,8 @@ def _respects(labels_N: npt.NDArray[np.int64], limits: GateLimits) -> Iterator[t
     for category in VIOLATIVE:
         rows = labels_N == category.position
         yield f"{category.value} named", rows, lambda j: _likeliest(j) == labels_N, limits.named
+    rare = np.isin(labels_N, [c.position for c in VIOLATIVE if c.value in unguarded(labels_N, limits)])
+    yield "rare categories named", rare, lambda j: _likeliest(j) == labels_N, limits.named
 
 
 def _likeliest(judged: Judged) -> npt.NDArray[np.int64]:

@@ -2,26 +2,30 @@
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bench.gate import DAMAGES, NOW, SETTINGS, word_cases
+from bench.gate.damages import DAMAGES
+from bench.gate.releases import NOW, SETTINGS, word_cases
 from contracts.errors import BadInputError, CheckFailedError
 from contracts.releases import GateResult
-from contracts.taxonomy import POSITIVE_INDEX
+from contracts.taxonomy import POSITIVE_INDEX, VIOLATIVE
+from contracts.verdicts import Decision
 from policy.casebook import Evidence
 from policy.commands.policy import policy
+from policy.gate.command import report
 from policy.gate.decision_diff import diff_decisions
 from policy.gate.gate import pass_gate
-from policy.gate.judged import Judged
+from policy.gate.judged import REMOVE, Judged, judge_all
 from policy.gate.limits import GateLimits
 from policy.gate.quality import calibration_refusal, compare, ece_of
 from policy.gate.stare_decisis import overturned, overturned_refusal
 from policy.train import Lineage, Policy, train, write_release
-from serving.releases import STUDENT
+from serving.releases import STUDENT, open_release
 
 
 def bools(text: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -59,7 +63,8 @@ def test_calibration_is_refused_where_it_is_worse_by_more_than_the_limit() -> No
     labels = np.array([0, 0, POSITIVE_INDEX, POSITIVE_INDEX])
     assert ece_of(judged([0] * 4, [0.9] * 4), labels) == pytest.approx(0.4, abs=1e-6)
     assert calibration_refusal(0.02, 0.05, 4, GateLimits(worse_ece=0.031)) is None
-    assert "ECE 0.400, parent 0.020, must be at most 0.050" in str(calibration_refusal(0.02, 0.4, 4, GateLimits()))
+    refusal = calibration_refusal(0.02, 0.4, 4, GateLimits(worse_ece=0.03))
+    assert "ECE 0.400, parent 0.020, must be at most 0.050" in str(refusal)
 
 
 def test_a_ruling_is_overturned_where_only_the_parent_upholds_it() -> None:
@@ -120,6 +125,11 @@ def test_a_release_passes_against_itself_and_overturns_nothing(parent: Path) -> 
         ("removes from 0.3", "clean videos not removed: "),
         ("casebook emptied", "0 precedents, parent 240, must be at least 120"),
         ("casebook mislabelled", "nearest precedent agrees: "),
+        ("casebook of another student", "nearest precedent agrees: "),
+        ("sexual content not cited", "0 precedents of sexual_content, parent "),
+        ("two categories swapped", "rare categories named: "),
+        ("not a number", "probabilities sum to 1 within nan"),
+        ("other hash buckets", "binary accuracy: "),
         ("student truncated", r"student.onnx: digest is sha256:"),
     ],
 )
@@ -130,6 +140,37 @@ def test_a_damaged_candidate_is_refused_for_its_damage(
     result = gated(tmp_path / "damaged", parent, GOLDEN)
     assert not result.passed
     assert any(reason in refusal for refusal in result.refusals), result.refusals
+
+
+def test_what_is_recorded_of_the_parent_is_not_asked_again(parent: Path) -> None:
+    traffic = [(item.case.upload, None) for item in GOLDEN[:20]]
+    recorded = {upload.event_id: Decision.REMOVE for upload, _ in traffic[:5]}
+    result = pass_gate(parent, parent, GOLDEN, now=NOW, traffic=traffic, recorded=recorded, limits=LOOSE)
+    alone = pass_gate(parent, parent, GOLDEN, now=NOW, traffic=traffic, limits=LOOSE)
+    assert alone.figures["recent_changed"] == 0.0
+    removed = judge_all([open_release(parent)], [u for u, _ in traffic[:5]], [None] * 5)[0].decision == REMOVE
+    assert result.figures["recent_changed"] == pytest.approx((~removed).sum() / 20)
+
+
+def test_side_by_side_both_say_what_they_say_in_turn(parent: Path) -> None:
+    folders, uploads = [open_release(parent)] * 2, [item.case.upload for item in GOLDEN[:300]]
+    in_turn = judge_all(folders, uploads, [None] * 300)
+    beside = judge_all(folders, uploads, [None] * 300, side_by_side=True)
+    for one, other in zip(in_turn, beside, strict=True):
+        assert (one.decision == other.decision).all()
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+
+
+def test_categories_with_few_golden_cases_are_named_and_guarded_together(parent: Path) -> None:
+    result = gated(parent, parent, GOLDEN)
+    few = {name.removeprefix("unguarded, ") for name in result.figures if name.startswith("unguarded, ")}
+    counts = Counter(item.case.category.value for item in GOLDEN)
+    assert few == {category.value for category in VIOLATIVE if counts[category.value] < 50}
+    assert result.figures["rare categories named, cases"] == sum(counts[name] for name in few)
+    told = report(result)
+    assert "too few golden cases to be guarded one by one, only together: " in told
+    assert told.splitlines()[1].startswith("binary accuracy")
+    assert told.endswith("passed")
 
 
 def test_golden_cases_that_taught_a_release_are_bad_input(parent: Path) -> None:
