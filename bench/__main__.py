@@ -21,10 +21,12 @@ BENCHES = {
     "ab_scale": "an experiment's user table and sums from 1, 10 and 50 million impressions, beside a query by hand",
     "platform": "toxicity-aware ranking on the simulated platform: truth, estimates, bias, coverage, a grid",
     "brigade": "users who report together against harmless videos: cases that they open, honest cases that are kept",
+    "weeks": "simulated weeks with two trends: a policy that learns against one that does not, truth and A/B estimate",
     "ingest": "impressions from the broker into deduplicated sums, and again in other batches",
     "warehouse": "inserts, small queries and a large result through the owner, beside chDB in this process",
     "refresh": "a nightly refresh of 20,000 cases with frames, step by step: seconds and peak memory",
     "quality": "accuracy and calibration on simulated uploads of an unseen seed, and ablations",
+    "ruling": "a ruling to the changed verdict of a similar video, through clerk, publication and Triton",
     "gate": "retrainings and seeded damages through the release gate, what it refuses, the rate of its replay",
 }
 OUT = Path(".state/bench")

@@ -123,7 +123,7 @@ def _start_officers(
     stack.environment["PRECEDENT_DOCKET"] = str(docket.absolute())
     officers = [stack.start("clerk", "clerk", *clerk_options)]
     if court_options is not None:
-        officers.append(stack.start("court", "court", "serve", *court_options))
+        officers.append(stack.start("court", "court", *court_options))
     return officers
 
 

@@ -11,13 +11,16 @@ from contracts.errors import BadInputError
 from policy.cases.opening import DEFAULT_OPENING
 from policy.docket.docket import Docket
 from policy.docket.principals import CLERK
+from policy.rollout.from_warehouse import figures_from
 from streams.clerk.archive import Archive
 from streams.clerk.duties.announcing import announce
 from streams.clerk.duties.hearing import hearing
 from streams.clerk.duties.opening import Opening, OpeningRounds, with_salt
 from streams.clerk.duties.prioritising import prioritise
+from streams.clerk.duties.publishing import Publishing, Sampled
 from streams.clerk.duties.rejudging import Rejudging
 from streams.clerk.duties.rescoring import RescoringRounds, rescore
+from streams.clerk.duties.watching import watching
 from streams.clerk.duties.weighing import SharedLook, WindowSettings, weigh_window
 from streams.clerk.metrics import ClerkMetrics
 from streams.clerk.notebook import Notebook
@@ -42,9 +45,8 @@ EVERY_S: Mapping[str, float] = MappingProxyType(
 )
 """How long each duty rests between two rounds, in seconds."""
 
-_INJECTED = frozenset({"publish", "watch"})
-Injected = Callable[[datetime], int]
-"""A duty that another room does: publication, or the watch over a canary; it returns how much it did."""
+Blocking = Callable[[datetime], int]
+"""A duty that is done in a thread; it returns how much it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +75,20 @@ def assemble(
     folder: Path,
     releases: Path,
     media_roots: tuple[Path, ...],
-    publish: Injected | None = None,
-    watch: Injected | None = None,
+    publishes: bool = True,
+    advances: bool = False,
 ) -> Assembly:
-    """Build the duties; connections are made when they are first used. `folder` is the docket's."""
+    """Build the duties; connections are made when they are first used. `folder` is the docket's.
+
+    With `publishes` rulings become precedents of the releases that serve; with `advances` a candidate that showed
+    enough gets its next seat, without it is only halted where it crosses a line.
+    """
     archive, shelf = Archive(warehouse), ReleaseShelf(releases)
     producer = ConfirmedProducer(broker, client_id="precedent-clerk")
     decoder = PoolPerShape(media_roots, config.decoders)
-    injected = {name: call for name, call in (("publish", publish), ("watch", watch)) if call is not None}
-    every_s = {
-        name: config.pace * every_s
-        for name, every_s in config.every_s.items()
-        if name in injected or name not in _INJECTED
-    }
+    every_s = {name: config.pace * every_s for name, every_s in config.every_s.items()}
+    if not publishes:
+        del every_s["publish"]
     metrics = ClerkMetrics(every_s)
     look = SharedLook(
         lambda now: weigh_window(archive, folder, now=now, window=config.window),
@@ -103,6 +106,13 @@ def assemble(
         OpeningRounds(with_salt(DEFAULT_OPENING, config.salt)),
     )
 
+    sampled = Sampled()
+    publishing = Publishing(
+        shelf.root,
+        docket,
+        lambda now: archive.recent(since=now - sampled.recent, until=now, at_most=sampled.at_most),
+        media_roots,
+    )
     rejudging = Rejudging(docket, archive, shelf, notebook, producer)
 
     def count(now: datetime) -> int:
@@ -114,15 +124,16 @@ def assemble(
     def hear(appeal: CaseAppealed) -> None:
         docket.appeal(appeal, CLERK)
 
-    blocking: dict[str, Injected] = {
+    blocking: dict[str, Blocking] = {
         "announce": lambda _: announce(docket, producer),
         "rescore": lambda now: rescore(archive, look, notebook, producer, now=now, rounds=config.rescoring),
         "rejudge": rejudging.round,
         "prioritise": lambda now: prioritise(docket, archive, now=now),
         "count": count,
-        **injected,
+        "publish": publishing.round,
+        "watch": watching(shelf.root, lambda: figures_from(archive.client), go_on=advances),
     }
-    duties = [Duty(name, every_s[name], _in_thread(call)) for name, call in blocking.items()]
+    duties = [Duty(name, every_s[name], _in_thread(call)) for name, call in blocking.items() if name in every_s]
     duties.append(Duty("open", every_s["open"], lambda: opening.round(_now())))
 
     async def close() -> None:
@@ -132,7 +143,7 @@ def assemble(
     return Assembly(duties, hearing(hear, producer, metrics, now=_now), metrics, producer.reach, close)
 
 
-def _in_thread(call: Injected) -> Callable[[], Awaitable[int]]:
+def _in_thread(call: Blocking) -> Callable[[], Awaitable[int]]:
     async def perform() -> int:
         return await aside(call, _now())
 

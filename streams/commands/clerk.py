@@ -39,13 +39,27 @@ from streams.commands.foreground import broker_and_warehouse, log_to_stderr, rea
     help="multiplies the time between rounds",
 )
 @click.option(
+    "--publish/--no-publish", "publishes", default=True, show_default=True, help="let rulings become precedents"
+)
+@click.option("--advance", "advances", is_flag=True, help="give a candidate release that showed enough its next seat")
+@click.option(
     "--session-timeout",
     type=click.FloatRange(0.1, 3_600),
     default=6.0,
     show_default=True,
     help="seconds until a killed clerk is out",
 )
-def clerk(docket: Path, metrics_port: int, days: float, decoders: int, pace: float, session_timeout: float) -> None:
+def clerk(
+    docket: Path,
+    metrics_port: int,
+    days: float,
+    decoders: int,
+    pace: float,
+    session_timeout: float,
+    *,
+    publishes: bool,
+    advances: bool,
+) -> None:
     """Open cases, have videos scored again with their feedback, announce and publish rulings until SIGINT or SIGTERM.
 
     One clerk works on a docket. A part that is away is waited for, with an ALERT in the log; the other duties go on.
@@ -79,6 +93,8 @@ def clerk(docket: Path, metrics_port: int, days: float, decoders: int, pace: flo
             folder=docket,
             releases=settings.releases,
             media_roots=settings.media_folders,
+            publishes=publishes,
+            advances=advances,
         )
         await run_clerk(
             AgentConfig(

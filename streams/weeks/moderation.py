@@ -196,7 +196,7 @@ class LearningModeration:
 
     def _learn(self, day: int) -> None:
         nights = day + 1 - self._scenario.pre_days
-        if nights and nights % self._scenario.nights_between == 0:
+        if nights % self._scenario.nights_between == 0:
             decided = tuple(self.rulings.decided)
             known = {item.case.case_id for item in self.learning.taught}
             news = [item for item in decided if item.case.case_id not in known]

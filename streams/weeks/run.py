@@ -6,14 +6,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from contracts.cases import DecidedCase
+from contracts.taxonomy import CATEGORIES
 from policy.casebook import Evidence
 from policy.train import TrainSettings, train
-from simulation.latents import draw_latents
 from simulation.platform.day import Day
 from simulation.platform.days import live
 from simulation.platform.population import Assigner, Population, draw_population, everyone
-from simulation.uploads import to_case, to_truth, to_upload
 from streams.feed.simulated import Arms, learning_policy
+from streams.weeks.contents import Contents
 from streams.weeks.judging import Judge
 from streams.weeks.moderation import FROZEN, LEARNING, LearningModeration, Refresh, Reviewer
 from streams.weeks.scenario import Scenario
@@ -84,7 +85,7 @@ def prepare(scenario: Scenario, *, tick: Callable[[str], None] = lambda _: None)
     tick("draw the platform")
     population = draw_population(plan, scenario.platform)
     tick(f"train the first release on {scenario.taught} cases")
-    taught = tuple(_taught(scenario.taught, scenario.seed + 1_000))
+    taught = tuple(_taught(scenario))
     policy = train(taught, settings=SETTINGS, seed=scenario.seed)
     return Weeks(scenario, population, learning_policy(plan), Judge(policy, SETTINGS, 1, taught))
 
@@ -112,6 +113,19 @@ def experiment(weeks: Weeks, reviewer: Reviewer, refresh: Refresh) -> World:
     return world(weeks, reviewer, refresh, weeks.arms.assign, learns=True)
 
 
-def _taught(n: int, seed: int) -> Iterator[Evidence]:
-    for latents in draw_latents(n, seed):
-        yield Evidence(to_case(to_upload(latents, seed, None), to_truth(latents, seed)), None)
+def _taught(scenario: Scenario) -> Iterator[Evidence]:
+    """Videos of another seed of the same platform, before any trend, ruled what is true.
+
+    They are a plain sample of uploads. Cases with more violative ones among them would make a first release that is
+    more suspicious than the platform gives reason for; whatever it learns later would then look like a loss.
+    """
+    before = replace(scenario, seed=scenario.seed + 1_000, waves=())
+    population = draw_population(before.plan, before.platform)
+    rows = np.random.default_rng(before.seed).choice(len(population.videos), scenario.taught, replace=False)
+    uploads = Contents(population).uploads(rows)
+    for row, upload in zip(rows.tolist(), uploads, strict=True):
+        category = CATEGORIES[population.videos.category_M[row]]
+        case_id = f"taught-{upload.video_id}"
+        yield Evidence(
+            DecidedCase(case_id=case_id, upload=upload, category=category, decided_at=upload.occurred_at), None
+        )

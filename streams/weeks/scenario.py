@@ -8,9 +8,9 @@ from simulation.trends.settings import FRUIT_CUPS, SUBSIDY_WHEEL
 
 WAVES = (
     TrendWave(FRUIT_CUPS.name, FRUIT_CUPS.category, starts_on=16, share=0.04, benign_share=0.01),
-    TrendWave(SUBSIDY_WHEEL.name, SUBSIDY_WHEEL.category, starts_on=26, share=0.04, benign_share=0.01),
+    TrendWave(SUBSIDY_WHEEL.name, SUBSIDY_WHEEL.category, starts_on=23, share=0.04, benign_share=0.01),
 )
-"""Two trends, ten days apart, each as large as the rest of one violative category at its height; with a quarter as many
+"""Two trends, a week apart, each as large as the rest of one violative category at its height; with a quarter as many
 videos that only speak of it."""
 
 
@@ -21,19 +21,19 @@ class Scenario:
     viewers, pre_days, days: who lives how many days before and during the experiment.
     per_1000_viewers: uploads a day, fewer than the platform's usual 300, so that each can be judged by its words by a
       real student in minutes; a video then has as many viewers as a popular one has there.
-    taught: decided cases that the first release learns from, none of them about a trend.
+    taught: decided cases that the first release learns from: a plain sample of uploads before any trend.
     rulings_a_day: what reviewers get through: one upload in fifteen.
     nights_between: refreshes are every so many nights; precedents are published every night.
     """
 
     viewers: int = 10_000
     pre_days: int = 14
-    days: int = 28
+    days: int = 21
     per_1000_viewers: float = 90.0
     waves: tuple[TrendWave, ...] = WAVES
-    taught: int = 2_000
+    taught: int = 3_000
     rulings_a_day: int = 60
-    nights_between: int = 1
+    nights_between: int = 2
     seed: int = 7
 
     @property

@@ -57,7 +57,7 @@ def rescore(
     uploads = archive.uploads([video.video_id for video in chosen])
     versions, settled = list[Rescored](), dict[str, Counted]()
     for video in chosen:
-        counted = Counted(video.impressions, video.weight)
+        counted = Counted.of(video)
         upload = uploads.get(video.video_id)
         told = _told(upload)
         if upload is None or (video.video_id not in before and told and not has_changed(video, told, rounds.settings)):
