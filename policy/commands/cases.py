@@ -1,60 +1,18 @@
 """`precedent case`: the docket on the command line; PRECEDENT_TOKEN says who acts, as in the court's API."""
 
 import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from contracts.cases import CaseReason
-from contracts.errors import BadInputError
 from contracts.taxonomy import Category
-from policy.commands.options import FILE, FOLDER
+from policy.commands.acting import acting, docket_options
+from policy.commands.adjudicate import adjudicate
 
-if TYPE_CHECKING:
-    from policy.docket.docket import Docket
-    from policy.docket.principals import Action, Principal
-
-F = TypeVar("F", bound=Callable[..., None])
-TOKENS_FILE = "tokens.json"
-TOKEN_VARIABLE = "PRECEDENT_TOKEN"
 CATEGORIES = {category.value: category for category in Category}
 CATEGORY = click.Choice(list(CATEGORIES))
-
-
-def docket_options(command: F) -> F:
-    """The docket's folder, and the file of who may act on it."""
-    place = click.option(
-        "--docket", "folder", type=FOLDER, envvar="PRECEDENT_DOCKET", default=Path(".state/docket"), show_default=True
-    )
-    tokens = click.option("--tokens", type=FILE, envvar="PRECEDENT_TOKENS", help="Who may act [DOCKET/tokens.json].")
-    return place(tokens(command))
-
-
-@contextmanager
-def acting(folder: Path, tokens: Path | None, action: "Action") -> Iterator[tuple["Docket", "Principal"]]:
-    """The docket and who acts, by PRECEDENT_TOKEN; raises `NotAllowedError` where they may not do this."""
-    from policy.docket.docket import Docket
-    from policy.docket.principals import Tokens
-    from policy.docket.register.store import FILE as DATABASE
-
-    path = tokens or folder / TOKENS_FILE
-    token = os.environ.get(TOKEN_VARIABLE, "")
-    if not token and path.exists():
-        raise BadInputError(f"{TOKEN_VARIABLE} is not set, must be a token that `precedent court issue` printed")
-    principal = Tokens(path).who(token)
-    principal.require(action)
-    if not (folder / DATABASE).exists():
-        raise BadInputError(f"{folder}: has no {DATABASE}, must be a docket that the clerk or the court opened")
-    docket = Docket(folder)
-    try:
-        yield docket, principal
-    finally:
-        docket.close()
 
 
 @click.group()
@@ -250,3 +208,6 @@ def brigades(folder: Path, tokens: Path | None) -> None:
     with acting(folder, tokens, Action.READ):
         for brigade in read_brigades(folder):
             click.echo(brigade.model_dump_json())
+
+
+case.add_command(adjudicate)

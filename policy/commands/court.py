@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from policy.commands.cases import TOKENS_FILE, docket_options
+from policy.commands.acting import TOKENS_FILE, docket_options
 from policy.docket.principals import Role, Tokens
 
 ROLE = click.Choice([role.value for role in Role])

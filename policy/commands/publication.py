@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contracts.errors import BadInputError, CheckFailedError
-from policy.commands.cases import acting, docket_options
+from policy.commands.acting import acting, docket_options
 from policy.commands.options import FILE, FOLDER, RELEASES
 
 if TYPE_CHECKING:

@@ -7,17 +7,16 @@ overrules one of them.
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from contracts.taxonomy import CATEGORIES
+from contracts.taxonomy import CATEGORIES, Category
 from contracts.videos import VideoUploaded
 from policy.publication.precedents import ADJUDICATOR_WEIGHT, Precedent
 from serving.casebook import Casebook
-
-NEAR = 0.98
 
 Floats = npt.NDArray[np.float32]
 
@@ -38,43 +37,62 @@ class Settled(NamedTuple):
     contradictions: list[Contradiction]
 
 
-def settle(precedents: Sequence[Precedent], embeddings_P_D: Floats, taught: Casebook, *, near: float = NEAR) -> Settled:
+@dataclass(frozen=True, slots=True)
+class Nearness:
+    """When two inputs count as the same: from the cosine `same` on.
+
+    An adjudicator is silent farther around what a person found good since the training: from `around_a_good_one` of the
+    way between the casebook's floor and 1. Who copies a good video and writes orders into the copy gets a precedent
+    that is near it, and not the same; how near depends on the student, the floor is measured on it.
+    """
+
+    same: float = 0.98
+    around_a_good_one: float = 0.5
+
+    def of(self, one: Precedent, other: Precedent, floor: float) -> float:
+        """The cosine from which `one` contradicts `other`, which is heard before it."""
+        if one.by_person or other.case.category is not Category.POSITIVE:
+            return self.same
+        return min(self.same, floor + self.around_a_good_one * (1.0 - floor))
+
+
+def settle(
+    precedents: Sequence[Precedent], embeddings_P_D: Floats, taught: Casebook, near: Nearness | None = None
+) -> Settled:
     """Who of the precedents speaks beside each other and beside those that the release was taught.
 
     A taught precedent that a person's news contradicts is listed and stays: it speaks a hundredth as loud.
     """
+    near = near or Nearness()
     heard, found = list[int](), list[Contradiction]()
     words = [_words_of(one.case.upload) for one in precedents]
     cosine_taught = embeddings_P_D @ taught.embeddings.T if len(taught) else np.zeros((len(precedents), 0), np.float32)
     for row in sorted(range(len(precedents)), key=lambda row: precedents[row].rank, reverse=True):
-        against = _against_taught(precedents[row], cosine_taught[row], taught, near)
-        found += against
-        if any(one.silent == precedents[row].case.case_id for one in against):
+        one = precedents[row]
+        found += (against := _against_taught(one, cosine_taught[row], taught, near.same))
+        if any(contradiction.silent for contradiction in against):
             continue
-        reason = None
-        if heard:
-            cosine = embeddings_P_D[heard] @ embeddings_P_D[row]
-            for other, s in zip(heard, cosine.tolist(), strict=True):
-                if precedents[other].case.category is precedents[row].case.category:
-                    continue
-                same = bool(words[row]) and words[row] == words[other]
-                same = same and precedents[row].frames_digest == precedents[other].frames_digest
-                if same or s >= near:
-                    reason = _told(precedents[other], precedents[row], s, same=same)
-                    found.append(
-                        Contradiction(_id(precedents[other]), _id(precedents[row]), _id(precedents[row]), reason)
-                    )
-                    break
-        if reason is None:
+        cosines = (embeddings_P_D[heard] @ embeddings_P_D[row]).tolist() if heard else []
+        for other, cosine in zip(heard, cosines, strict=True):
+            if precedents[other].case.category is one.case.category:
+                continue
+            same = bool(words[row]) and words[row] == words[other]
+            same = same and one.frames_digest == precedents[other].frames_digest
+            if same or cosine >= near.of(one, precedents[other], taught.blend.floor):
+                told = _told(precedents[other], one, cosine, same=same)
+                found.append(Contradiction(_id(precedents[other]), _id(one), _id(one), told))
+                break
+        else:
             heard.append(row)
     return Settled(sorted(heard), sorted(found, key=lambda one: (one.beside, one.heard)))
 
 
-def _against_taught(one: Precedent, cosine_T: Floats, taught: Casebook, near: float) -> list[Contradiction]:
-    close = np.flatnonzero((cosine_T >= near) & (taught.categories != one.case.category.position))
+def _against_taught(one: Precedent, cosine_T: Floats, taught: Casebook, same: float) -> list[Contradiction]:
     found = []
-    for position in close.tolist():
+    for position in np.flatnonzero(cosine_T >= same).tolist():
         case_id, category = taught.case_ids[position], CATEGORIES[taught.categories[position]]
+        if category is one.case.category:
+            continue
         told = f"cosine {float(cosine_T[position]):.3f}: {one.case.category.value} against {category.value} (taught)"
         if one.by_person or taught.weights[position] <= ADJUDICATOR_WEIGHT:
             found.append(Contradiction(_id(one), None, case_id, told))

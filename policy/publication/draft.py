@@ -7,7 +7,7 @@ The same release and rulings give the same casebook, whoever drafts it and whate
 
 import hashlib
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from contracts.errors import BadInputError
 from contracts.releases import InputShape, Pin
 from policy.casebook import Evidence, Frames
 from policy.evidence import read_taught_categories
-from policy.publication.contradictions import NEAR, Contradiction, settle
+from policy.publication.contradictions import Contradiction, Nearness, settle
 from policy.publication.embedding import KeptEmbeddings, key_of
 from policy.publication.precedents import AUTHOR_CAP, Decided, LeftOut, Precedent, Rulings, overruled, select
 from serving.casebook import Casebook, read_casebook
@@ -28,10 +28,10 @@ from serving.releases import PRECEDENTS, ReleaseFolder, ReleasesRoot
 
 @dataclass(frozen=True, slots=True)
 class DraftRules:
-    """Who speaks: precedents of one author at most, and the cosine from which two inputs count as the same."""
+    """Who speaks: precedents of one author at most, and from which cosine two inputs count as the same."""
 
     an_author_at_most: int = AUTHOR_CAP
-    near: float = NEAR
+    near: Nearness = field(default_factory=Nearness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def draft_casebook(
     ]
     seen = np.flatnonzero(there).tolist()
     precedents, frames, embeddings = [precedents[r] for r in seen], [frames[r] for r in seen], embeddings[seen]
-    settled = settle(precedents, embeddings, base, near=rules.near)
+    settled = settle(precedents, embeddings, base, rules.near)
     left_out += [LeftOut(c.silent, f"contradicts {c.heard}: {c.reason}") for c in settled.contradictions if c.silent]
     news = [Evidence(precedents[row].case, frames[row]) for row in settled.rows]
     gone = {one.case.case_id for one in news} | docket.erased()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +48,14 @@ class Taught:
 
 @pytest.fixture(scope="session")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
-    """Release 1, of 120 cases of words, in about three seconds."""
+    """Release 1, of 120 cases of words."""
+    return _train(tmp_path_factory)
+
+
+@cache
+def _train(factory: pytest.TempPathFactory) -> Taught:
     evidence = word_cases(120, 1)
-    path = tmp_path_factory.mktemp("publication") / "release-1"
+    path = factory.mktemp("publication") / "release-1"
     lineage = Lineage(1, None, tuple(item.case for item in evidence))
     policy = train(evidence, settings=SETTINGS, seed=0)
     blend = replace(policy.casebook.blend, floor=0.5)

@@ -1,0 +1,130 @@
+"""A question in, K answers of an OpenAI-compatible endpoint out: bounded in time, in bytes and in patience."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from contracts.errors import BadInputError, DependencyError, printable
+from policy.reasoning.question import Question, messages_of
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+MOST_BYTES = 1 << 20
+_BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the model answers: POST {base}/chat/completions. `patience_s`: how long a question is tried in all.
+
+    The key goes into a header and nowhere else.
+    """
+
+    base: str
+    model: str = "default"
+    key: str | None = field(default=None, repr=False)
+    timeout_s: float = 60.0
+    patience_s: float = 180.0
+    parallel: int = 4
+    most_tokens: int = 2_048
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.base)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+            raise BadInputError(f"--judge {self.base.split('@')[-1]!r}, must be http://HOST:PORT/v1 or https://…")
+        if self.key and parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            raise BadInputError(f"--judge {self.base!r} is not https, a key must not travel unencrypted")
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """An endpoint that sends us elsewhere is refused: the key and the evidence are for it alone."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+class ChatClient:
+    """Asks one endpoint; its `ask` is what a `VotingAdjudicator` asks with."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._endpoint = endpoint
+        self._sleep = sleep
+        self._clock = clock
+        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+        if urlsplit(endpoint.base).hostname in LOOPBACK:
+            handlers.append(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    def ask(self, question: Question, votes: int) -> list[str]:
+        """Ask for `votes` answers at temperature 1, several at once.
+
+        Raises `DependencyError` when patience ends, `BadInputError` when the endpoint refuses the request.
+        """
+        at = self._endpoint
+        body = json.dumps(
+            {
+                "model": at.model,
+                "messages": messages_of(question),
+                "temperature": 1.0,
+                "max_tokens": at.most_tokens,
+            }
+        ).encode()
+        with ThreadPoolExecutor(max(1, min(at.parallel, votes))) as threads:
+            return list(threads.map(lambda _: self._answer(body), range(votes)))
+
+    def _answer(self, body: bytes) -> str:
+        until, wait = self._clock() + self._endpoint.patience_s, 0.5
+        while True:
+            try:
+                return self._once(body)
+            except urllib.error.HTTPError as error:
+                error.close()
+                if error.code not in _BUSY:
+                    self._refuse(f"answers {error.code} {printable(str(error.reason), at_most=80)}")
+                reason, asked = f"answers {error.code}", _seconds(error.headers.get("Retry-After"))
+            except (OSError, HTTPException) as error:
+                reason, asked = f"{type(error).__name__}: {printable(str(error), at_most=120)}", 0.0
+            pause = max(wait, asked)
+            if self._clock() + pause > until:
+                place = self._endpoint.base
+                raise DependencyError(
+                    f"{place}: the judge does not answer in {self._endpoint.patience_s:g} s: {reason}"
+                )
+            self._sleep(pause)
+            wait = min(2 * wait, 30.0)
+
+    def _once(self, body: bytes) -> str:
+        at = self._endpoint
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {at.key}"} if at.key else {})
+        request = urllib.request.Request(f"{at.base.rstrip('/')}/chat/completions", data=body, headers=headers)
+        with self._opener.open(request, timeout=at.timeout_s) as response:
+            raw = response.read(MOST_BYTES + 1)
+        if len(raw) > MOST_BYTES:
+            self._refuse(f"answers with more than {MOST_BYTES} bytes")
+        try:
+            content = json.loads(raw)["choices"][0]["message"]["content"]
+        except (ValueError, LookupError, TypeError):
+            self._refuse("answers with something that is no chat completion")
+        return content if isinstance(content, str) else ""
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise BadInputError(f"{self._endpoint.base}: {what} (judge)")
+
+
+def _seconds(retry_after: str | None) -> float:
+    try:
+        return max(0.0, float(retry_after or 0.0))
+    except ValueError:
+        return 0.0
