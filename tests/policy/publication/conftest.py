@@ -23,7 +23,7 @@ from policy.docket.rules import ruling_id
 from policy.publication.publish import Publication, PublicationSettings, publish_pending
 from policy.publication.traffic import RecentTraffic
 from policy.releases import promote
-from policy.train import Lineage, train, write_release
+from policy.train import Lineage, Policy, train, write_release
 from serving.in_process import InProcessScorer
 from serving.preprocess.batch import preprocess
 from serving.releases import ReleasesRoot
@@ -46,20 +46,20 @@ class Taught:
     evidence: list[Evidence]
 
 
+@cache
+def _trained() -> tuple[list[Evidence], Policy]:
+    evidence = word_cases(120, 1)
+    policy = train(evidence, settings=SETTINGS, seed=0)
+    blend = replace(policy.casebook.blend, floor=0.5)
+    return evidence, replace(policy, thresholds=LINES, casebook=replace(policy.casebook, blend=blend))
+
+
 @pytest.fixture(scope="session")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
     """Release 1, of 120 cases of words."""
-    return _train(tmp_path_factory)
-
-
-@cache
-def _train(factory: pytest.TempPathFactory) -> Taught:
-    evidence = word_cases(120, 1)
-    path = factory.mktemp("publication") / "release-1"
+    evidence, policy = _trained()
+    path = tmp_path_factory.mktemp("publication") / "release-1"
     lineage = Lineage(1, None, tuple(item.case for item in evidence))
-    policy = train(evidence, settings=SETTINGS, seed=0)
-    blend = replace(policy.casebook.blend, floor=0.5)
-    policy = replace(policy, thresholds=LINES, casebook=replace(policy.casebook, blend=blend))
     write_release(policy, path, lineage, settings=SETTINGS, now=NOW)
     return Taught(path, evidence)
 
