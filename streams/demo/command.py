@@ -20,8 +20,9 @@ import click
     "--viewers", type=click.IntRange(0), default=3_000, show_default=True, help="Of the experiment; 0: without one."
 )
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True)
-def demo(out: Path, n_train: int, uploads: int, rate: float, viewers: int, seed: int) -> None:
-    """Run the whole loop on the embedded parts: film, train, serve, moderate, rank, experiment, report.
+@click.option("--trend/--no-trend", default=True, show_default=True, help="A trend comes up that nobody was taught.")
+def demo(out: Path, n_train: int, uploads: int, rate: float, viewers: int, seed: int, *, trend: bool) -> None:
+    """Run the whole loop on the embedded parts: film, train, serve, moderate, rank, a trend, experiment, report.
 
     \b
     Example:
@@ -48,8 +49,9 @@ def demo(out: Path, n_train: int, uploads: int, rate: float, viewers: int, seed:
             if not console.is_terminal:
                 click.echo(f"... {name}", err=True)
 
+        plan = DemoPlan(n_train, uploads, rate, viewers=viewers, trend=trend, seed=seed)
         steps = Steps(begin, lambda n: bar.advance(bar.tasks[-1].id, n))
-        summary, page = run_demo(out.absolute(), DemoPlan(n_train, uploads, rate, viewers=viewers, seed=seed), steps)
+        summary, page = run_demo(out.absolute(), plan, steps)
     click.echo(as_text(summary))
     click.echo(f"\nreport       {os.path.relpath(page)}")
     if summary.experiment:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +34,10 @@ from streams.demo.experiment import ExperimentPlan, Outcome, run_experiment
 from streams.demo.moderate import moderate_all
 from streams.demo.page import examples_of, render, words_of
 from streams.demo.summary import DemoSummary, RankedVideo, agreement_by_group, latency_quantiles
+from streams.demo.trend.chapter import TrendOutcome, TrendPlan, run_trend
 from streams.stack import Stack, embedded_stack
 from warehouse.address import connect, parse_address
+from warehouse.exposure import exposure, exposure_lines
 from warehouse.queries import count_verdicts
 
 N_CANDIDATES = 12
@@ -43,13 +45,17 @@ N_CANDIDATES = 12
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """How large a demo: videos to train on, videos to moderate, how many a second, viewers of the experiment."""
+    """How large a demo: videos to train on, videos to moderate, how many a second, viewers of the experiment.
+
+    trend: whether a trend comes up that the release was never taught.
+    """
 
     train: int = 700
     uploads: int = 300
     per_second: float = 40.0
     workers: int = 2
     viewers: int = 3_000
+    trend: bool = True
     seed: int = 7
 
 
@@ -81,11 +87,18 @@ def run_demo(folder: Path, plan: DemoPlan, step: Steps) -> tuple[DemoSummary, Pa
         evidence = asyncio.run(_decoded(cases, (folder / "learn").absolute(), settings, step.advance))
     with step("train a release and promote it", settings.fusion.epochs):
         _train(folder, evidence, settings, plan.seed, step)
+    (folder / "trend").mkdir()
     with ExitStack() as running:
-        with step("start broker, Triton, features, warehouse, sink and workers"):
+        with step("start broker, Triton, features, warehouse, sink, recorder, clerk, court and workers"):
             stack = running.enter_context(
                 embedded_stack(
-                    folder / "state", folder / "releases", workers=plan.workers, media_roots=(folder / "live",)
+                    folder / "state",
+                    folder / "releases",
+                    workers=plan.workers,
+                    media_roots=(folder / "live", folder / "trend"),
+                    docket=folder / "docket",
+                    clerk_options=("--pace", "0.4"),
+                    court_options=(),
                 )
             )
         with step("moderate", len(live)):
@@ -95,6 +108,8 @@ def run_demo(folder: Path, plan: DemoPlan, step: Steps) -> tuple[DemoSummary, Pa
         with step("look features up, rank, ask the warehouse"):
             fresh, ranking = _rank(stack, judged.verdicts, live)
             rows = _warehouse_rows(stack, len(judged.verdicts))
+        trend = _trend(stack, folder, plan, step) if plan.trend else None
+        exposed = _exposure(stack) if plan.trend else ()
         outcome = _experiment(stack, folder, plan, step) if plan.viewers else None
     summary = DemoSummary(
         sent=len(live),
@@ -109,6 +124,8 @@ def run_demo(folder: Path, plan: DemoPlan, step: Steps) -> tuple[DemoSummary, Pa
         workers=plan.workers,
         trained_on=len(cases),
         ranking=ranking,
+        trend=trend,
+        exposure=exposed,
         experiment=outcome,
         steps_s=step.seconds,
     )
@@ -179,6 +196,21 @@ def _experiment(stack: Stack, folder: Path, plan: DemoPlan, step: Steps) -> Outc
     assert stack.warehouse is not None
     experiment = ExperimentPlan(plan.viewers, seed=plan.seed)
     return run_experiment(stack.broker, stack.warehouse, folder, experiment, step, today=datetime.now(UTC).date())
+
+
+def _trend(stack: Stack, folder: Path, plan: DemoPlan, step: Steps) -> TrendOutcome:
+    golden = folder / "live"
+    return run_trend(stack, folder, TrendPlan(seed=plan.seed), golden / "cases.jsonl", golden, step)
+
+
+def _exposure(stack: Stack) -> tuple[str, ...]:
+    """What was served of videos that were ruled violative before they were demoted, today."""
+    assert stack.warehouse is not None
+    client, today = connect(parse_address(stack.warehouse)), datetime.now(UTC).date()
+    try:
+        return tuple(exposure_lines(exposure(client, since=today - timedelta(days=1), through=today)))
+    finally:
+        client.close()
 
 
 def _warehouse_rows(stack: Stack, expected: int, *, within_s: float = 15.0) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from contracts.taxonomy import Category, Group
 from contracts.verdicts import Decision, Verdict
 from streams.demo.experiment import Outcome
+from streams.demo.trend.chapter import TrendOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class DemoSummary:
     workers: int
     trained_on: int
     ranking: Sequence[RankedVideo]
+    trend: TrendOutcome | None
+    exposure: Sequence[str]
     experiment: Outcome | None
     steps_s: Mapping[str, float]
 
@@ -97,6 +100,8 @@ def as_text(summary: DemoSummary) -> str:
         "",
         "ranked for a viewer who minds toxicity      relevance  toxicity  decision   before -> after",
         *(_ranked_line(video) for video in summary.ranking),
+        *(("", *summary.trend.lines()) if summary.trend else ()),
+        *((f"exposure     {line}" if not n else f"             {line}") for n, line in enumerate(summary.exposure)),
         *(_experiment_lines(summary.experiment) if summary.experiment else ()),
     ]
     return "\n".join(lines)

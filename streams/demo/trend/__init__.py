@@ -1,0 +1,1 @@
+"""A trend that nobody was taught: seen too late, reported, ruled on, known by precedent, learned overnight."""
