@@ -56,13 +56,17 @@ class CoordinationSettings:
 
 
 class WeighedReports(NamedTuple):
-    """A video's reports as they weigh: `coordinated` of its reporters have neighbours among the others."""
+    """A video's reports as they weigh: `coordinated` of its reporters have neighbours among the others.
+
+    weight: of all. coordinated_weight: the part of it that comes from those with neighbours.
+    """
 
     video_id: str
     impressions: int
     reporters: int
     coordinated: int
     weight: float
+    coordinated_weight: float = 0.0
 
 
 class Brigade(NamedTuple):
@@ -107,11 +111,13 @@ def weigh_reports(
 
     near_R_R = _neighbours(reporter_N[binds_N], video_N[binds_N], stretch_N[binds_N], len(names), settings)
     others_N = _neighbours_on_video(video_N, reporter_N, near_R_R, len(videos))
-    weight_V = np.bincount(video_N, weights=trust_R[reporter_N] / (1.0 + others_N), minlength=len(videos))
-    coordinated_V = np.bincount(video_N, weights=others_N > 0, minlength=len(videos))
+    weight_N, bound_N = trust_R[reporter_N] / (1.0 + others_N), others_N > 0
+    weight_V = np.bincount(video_N, weights=weight_N, minlength=len(videos))
+    coordinated_V = np.bincount(video_N, weights=bound_N, minlength=len(videos))
+    coordinated_weight_V = np.bincount(video_N, weights=weight_N * bound_N, minlength=len(videos))
     weighed = [
-        WeighedReports(v.video_id, v.impressions, len(v.reports), int(coordinated), float(weight))
-        for v, coordinated, weight in zip(videos, coordinated_V, weight_V, strict=True)
+        WeighedReports(v.video_id, v.impressions, len(v.reports), int(coordinated), float(weight), float(of_them))
+        for v, coordinated, weight, of_them in zip(videos, coordinated_V, weight_V, coordinated_weight_V, strict=True)
     ]
     return Weighing(weighed, _brigades(near_R_R, names, video_N, reporter_N, settings))
 

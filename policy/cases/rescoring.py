@@ -1,6 +1,8 @@
 """What viewers made of videos in, which of them to score again with it out, and the upload that asks for it.
 
-The reports that a student reads are the weighed ones, so that a brigade moves a score as little as it opens a case.
+The reports that a student reads are the weighed ones of reporters without neighbours. Those who report together may,
+as one voice, have a person look; a score, behind which nobody looks, does not hear them. One voice is enough to demote:
+where a harmless video earns a report in thousands of impressions, a single one more says much.
 """
 
 import hashlib
@@ -35,10 +37,15 @@ class RescoringSettings:
 
 
 class Counted(NamedTuple):
-    """The impressions and weighed reports that a video was scored with last."""
+    """The impressions and weighed reports that a video is scored with."""
 
     impressions: int
     reports: float
+
+    @classmethod
+    def of(cls, video: WeighedReports) -> "Counted":
+        """What a score hears of these reports: the weight of those who do not report together."""
+        return cls(video.impressions, max(0.0, round(video.weight - video.coordinated_weight, 9)))
 
 
 DEFAULT_RESCORING = RescoringSettings()
@@ -51,7 +58,7 @@ def has_changed(
     """Whether a video's feedback is different enough from `before`, None where it was scored without any."""
     old = before or _NOTHING
     least = max(settings.growth * old.impressions, settings.first_impressions)
-    moved = abs(counted.weight - old.reports)
+    moved = abs(Counted.of(counted).reports - old.reports)
     return counted.impressions >= least or moved >= max(settings.reports, settings.reports_share * old.reports)
 
 
@@ -74,10 +81,11 @@ def to_rescore(
 def with_feedback(upload: VideoUploaded, counted: WeighedReports, *, now: datetime) -> VideoUploaded:
     """A later version of an upload that carries its feedback; likes and skips stay what they were.
 
-    Weighed reports are rounded to the nearest whole one, halves up; where impressions were lost there are as many as
-    reports. The event's id is made of the video and the counts, so that the same feedback is the same event.
+    The weighed reports of those who do not report together are rounded to the nearest whole one, halves up; where
+    impressions were lost there are as many as reports. The event's id is made of the video and the counts, so that the
+    same feedback is the same event.
     """
-    reports = math.floor(counted.weight + 0.5)
+    reports = math.floor(Counted.of(counted).reports + 0.5)
     impressions = max(counted.impressions, reports)
     old = upload.feedback
     feedback = FeedbackCounts(

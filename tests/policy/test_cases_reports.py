@@ -44,6 +44,7 @@ def test_six_who_report_the_same_four_videos_weigh_as_one_and_are_named() -> Non
     weighed = weigh_reports([seen(f"v{n}", "abcdef") for n in range(4)] + [seen("alone", "a")], {})
     assert [v.weight for v in weighed.videos] == [pytest.approx(6 * 0.5 / 6)] * 4 + [0.5]
     assert [v.coordinated for v in weighed.videos] == [6, 6, 6, 6, 0]
+    assert [v.coordinated_weight for v in weighed.videos] == [pytest.approx(0.5)] * 4 + [0.0]
     assert [(b.members, b.videos) for b in weighed.brigades] == [(("a", "b", "c", "d", "e", "f"), 4)]
 
 

@@ -55,6 +55,15 @@ def test_a_version_carries_rounded_weighed_reports_and_what_the_upload_had_besid
     VideoUploaded.model_validate_json(later.model_dump_json())
 
 
+def test_those_who_report_together_ask_for_no_score_and_are_in_none() -> None:
+    struck = WeighedReports("v", 900, reporters=905, coordinated=900, weight=3.1, coordinated_weight=0.7)
+    assert Counted.of(struck) == Counted(900, 2.4)
+    assert with_feedback(UPLOAD, struck, now=NOW).feedback == FeedbackCounts(impressions=900, reports=2)
+    assert not has_changed(struck._replace(weight=9.0, coordinated_weight=6.6), Counted(900, 2.4))
+    alone = WeighedReports("w", 50, 1_000, 1_000, weight=0.1 + 0.2, coordinated_weight=0.3)
+    assert Counted.of(alone) == Counted(50, 0.0)
+
+
 def test_the_same_counts_are_the_same_event_and_a_version_is_newer_than_the_upload_by_any_clock() -> None:
     first, again = (with_feedback(UPLOAD, weighed(900, weight), now=NOW) for weight in (6.1, 5.6))
     other = with_feedback(UPLOAD, weighed(901, 6.1), now=NOW)
