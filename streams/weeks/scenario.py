@@ -1,4 +1,10 @@
-"""What the weeks are like: every number with its reason, fixed before any effect was measured with it."""
+"""What the weeks are like: every number with its reason.
+
+Not all of them are as they were before the first run. Then the first release learned from cases of which 45% were
+violative, on a platform where 10% are: whatever it learned later made it less suspicious, and showed as harm. Videos had
+too few viewers for reports to open a case in their week (90 uploads a day for 1,000 viewers), and the trends were 4% of
+the uploads each; what was learned lowered the report rate by 9% to 11%. These three were changed, and nothing else.
+"""
 
 from dataclasses import dataclass
 
@@ -7,10 +13,10 @@ from simulation.platform.settings import PlatformSettings, TrendWave, VideoSetti
 from simulation.trends.settings import FRUIT_CUPS, SUBSIDY_WHEEL
 
 WAVES = (
-    TrendWave(FRUIT_CUPS.name, FRUIT_CUPS.category, starts_on=16, share=0.04, benign_share=0.01),
-    TrendWave(SUBSIDY_WHEEL.name, SUBSIDY_WHEEL.category, starts_on=23, share=0.04, benign_share=0.01),
+    TrendWave(FRUIT_CUPS.name, FRUIT_CUPS.category, starts_on=16, share=0.06, benign_share=0.015),
+    TrendWave(SUBSIDY_WHEEL.name, SUBSIDY_WHEEL.category, starts_on=23, share=0.06, benign_share=0.015),
 )
-"""Two trends, a week apart, each as large as the rest of one violative category at its height; with a quarter as many
+"""Two trends, a week apart, each more than half as large as everything else that is violative; with a quarter as many
 videos that only speak of it."""
 
 
@@ -20,7 +26,7 @@ class Scenario:
 
     viewers, pre_days, days: who lives how many days before and during the experiment.
     per_1000_viewers: uploads a day, fewer than the platform's usual 300, so that each can be judged by its words by a
-      real student in minutes; a video then has as many viewers as a popular one has there.
+      real student in minutes; a video is then shown about 200 times a day, as one is that reports can be counted on.
     taught: decided cases that the first release learns from: a plain sample of uploads before any trend.
     rulings_a_day: what reviewers get through: one upload in fifteen.
     nights_between: refreshes are every so many nights; precedents are published every night.
@@ -28,12 +34,12 @@ class Scenario:
 
     viewers: int = 10_000
     pre_days: int = 14
-    days: int = 21
-    per_1000_viewers: float = 90.0
+    days: int = 28
+    per_1000_viewers: float = 30.0
     waves: tuple[TrendWave, ...] = WAVES
-    taught: int = 3_000
-    rulings_a_day: int = 60
-    nights_between: int = 2
+    taught: int = 2_000
+    rulings_a_day: int = 20
+    nights_between: int = 1
     seed: int = 7
 
     @property
