@@ -142,7 +142,7 @@ def fit_fusion(
             present[hide[:, 2], FEEDBACK] = 0
             signals[hide[:, 2], N_LAYOUT:] = 0
             picture = student.picture(frames, present)
-            logits, _ = student.fuse(words, text, picture, signals, present)
+            logits = student.fuse(words, text, picture, signals, present)
             labels = torch.from_numpy(labels_N[chunk])
             _refuse_divergence(logits, epoch + 1)
             loss = moderation_loss(logits, labels, binary_weight=settings.binary_weight)
@@ -181,5 +181,5 @@ def _without_words(student: Student) -> Tensor:
     nothing = torch.zeros((1, 1), dtype=torch.int32)
     present = torch.zeros((1, len(MODALITIES)), dtype=torch.uint8)
     with torch.no_grad():
-        words, _ = student.text(nothing, nothing.to(torch.uint8), present)
+        words, _, _ = student.text(nothing, nothing.to(torch.uint8), present)
     return words[0]

@@ -47,8 +47,8 @@ class TextSettings:
 class TextFit:
     """What `TextTower` holds, and what it gives the N cases it was fitted on.
 
-    table [V, 1 + 16 + T], bias [16], shift [T], taught [M, T], taught_violative [M], stack [3]; out_of_sample:
-    log-probabilities [N, 16] of each case without its own vote and from a fit without it; embedding [N, T].
+    table [V, 1 + 16 + T], bias [16], shift [T], taught [M, T], taught_violative [M], stack [3], unseen_idf [1].
+    out_of_sample: log-probabilities [N, 16] of each case without its own vote, from a fit without it; embedding [N, T].
     """
 
     table: Floats
@@ -57,6 +57,7 @@ class TextFit:
     taught: Floats
     taught_violative: Floats
     stack: Floats
+    unseen_idf: Floats
     out_of_sample: Floats
     embedding: Floats
 
@@ -129,6 +130,8 @@ def fit_text(
     unseen[:, POSITIVE_INDEX] = both @ stack[:2] + stack[2]
     table = np.zeros((N_TEXT_FIELDS * buckets, 1 + N_CATEGORIES + settings.text_dim), np.float32)
     table[:, 0] = idf
+    untaught = np.flatnonzero(idf == 0)
+    table[untaught, 1 + N_CATEGORIES :] = rng.choice(np.array([-1, 1], np.int8), (len(untaught), settings.text_dim))
     table[used, 1 : 1 + N_CATEGORIES] = model.coefficients
     table[used, 1 + N_CATEGORIES :] = projection
     return TextFit(
@@ -138,6 +141,7 @@ def fit_text(
         taught=embedding[taught],
         taught_violative=violative[taught],
         stack=stack,
+        unseen_idf=np.array([np.log((1 + len(inputs)) / settings.smallest_df) + 1], np.float32),
         out_of_sample=log_probabilities(unseen),
         embedding=embedding,
     )

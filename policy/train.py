@@ -34,6 +34,8 @@ from serving.releases import CASEBOOK, PRECEDENTS, STUDENT, TAUGHT, WEIGHTS
 from serving.student import FRAMES, Student, StudentShape
 
 Tick = Callable[[str], None]
+LEAST_SPREAD = 0.01
+"""Added to the variance of each direction of pictures, as a share of the mean variance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def train(
     with_frames = int(inputs.present[:, FRAMES].sum())
     fused = settings.fused if settings.fused is not None else with_frames >= settings.fewest_cases_to_fuse
     student = Student(StudentShape(buckets, text_dim=text.embedding.shape[1], n_taught=len(text.taught), fused=fused))
-    for name in ("table", "bias", "shift", "taught", "taught_violative", "stack"):
+    for name in ("table", "bias", "shift", "taught", "taught_violative", "stack", "unseen_idf"):
         getattr(student.text, name).copy_(torch.from_numpy(getattr(text, name)))
     judged = np.arange(len(cases))
     if fused:
@@ -117,7 +119,9 @@ def train(
         )
         judged = held_out
     tick("calibration and casebook")
-    logits, unseen = _out_of_sample(student, inputs, text)
+    logits, pictures = _out_of_sample(student, inputs, text)
+    if fused:
+        _whiten(student, pictures[np.intersect1d(taught, np.flatnonzero(inputs.present[:, FRAMES]))])
     calibrating = judged if fused else judged[labels[judged] != POSITIVE_INDEX]
     named = slice(None) if fused else slice(POSITIVE_INDEX)
     weights = None if stands_for is None else stands_for[calibrating]
@@ -135,8 +139,8 @@ def train(
     others = np.setdiff1d(known, judged) if fused else known
     seen_by_judged = casebook_of(cases, embeddings, others)
     masked = _own_position(others, judged)
-    blend = Blend(floor=_floor(seen_by_judged, unseen[judged], masked, settings.as_like_as))
-    blended = search(replace(seen_by_judged, blend=blend), unseen[judged], classifier, exclude=masked).probabilities
+    blend = Blend(floor=_floor(seen_by_judged, embeddings[judged], masked, settings.as_like_as))
+    blended = search(replace(seen_by_judged, blend=blend), embeddings[judged], classifier, exclude=masked).probabilities
     if not np.isfinite(blended).all() or np.ptp(blended[:, POSITIVE_INDEX]) < 1e-4:
         raise CheckFailedError(f"training collapsed: {len(judged)} unseen cases get one and the same probability")
     thresholds = choose_thresholds(blended, labels[judged])
@@ -263,9 +267,9 @@ def _stratified(labels: npt.NDArray[np.int64], share: float, rng: np.random.Gene
 def _out_of_sample(
     student: Student, inputs: ModelInputs, text: TextFit, *, batch: int = 64
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Uncalibrated logits [N, 16] and embeddings [N, D] as a new video would get them: from unseen wide logits."""
+    """Uncalibrated logits [N, 16] as a new video would get them, from unseen wide logits, and pictures [N, P]."""
     if not student.shape.fused:
-        return text.out_of_sample, student.embed(torch.from_numpy(text.embedding), None).numpy()
+        return text.out_of_sample, np.zeros((len(inputs), 0), np.float32)
     parts = []
     with torch.inference_mode():
         for start in range(0, len(inputs), batch):
@@ -274,10 +278,23 @@ def _out_of_sample(
             present = torch.from_numpy(inputs.present[rows])
             picture = student.eval().picture(torch.from_numpy(inputs.frames[rows]), present)
             signals = torch.from_numpy(inputs.signals[rows])
-            logits, hidden = student.fuse(words, embedding, picture, signals, present)
-            parts.append((logits.numpy(), student.embed(embedding, hidden).numpy()))
-    logits_N_16, embeddings_N_D = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return logits_N_16, embeddings_N_D
+            parts.append((student.fuse(words, embedding, picture, signals, present).numpy(), picture.numpy()))
+    logits_N_16, pictures_N_P = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return logits_N_16, pictures_N_P
+
+
+def _whiten(student: Student, pictures_N_P: npt.NDArray[np.float32]) -> None:
+    """Centre and whiten what precedents are searched by on the taught videos' pictures; the least spread is held.
+
+    A direction in which they hardly differ would else be all that pictures are compared by.
+    """
+    if len(pictures_N_P) < 2:
+        return
+    variances, directions = np.linalg.eigh(np.cov(pictures_N_P.T.astype(np.float64)))
+    variances = np.maximum(variances, 0.0)
+    whitening = directions / np.sqrt(variances + max(LEAST_SPREAD * variances.mean(), 1e-9))
+    student.picture_mean.copy_(torch.from_numpy(pictures_N_P.mean(axis=0)))
+    student.picture_whitening.copy_(torch.from_numpy(whitening))
 
 
 def _for_share(

@@ -42,7 +42,7 @@ class Blend:
     """
 
     k: int = 16
-    sharpness: float = 2.0
+    sharpness: float = 1.5
     floor: float = 0.5
     strength: float = 0.1
     news: float = 10.0

@@ -265,7 +265,7 @@ def test_what_nobody_has_seen_the_like_of_is_heard_from_afar(tmp_path: Path) -> 
         tuple(f"k{i}" for i in range(400)),
         np.full(400, 15, np.int32),
         np.ones(400, np.float32),
-        Blend(floor=0.6),
+        Blend(floor=0.6, sharpness=2.0),
     )
     strange, like_others = np.eye(8, dtype=np.float32)[[6]], known[:1]
     new = Casebook(

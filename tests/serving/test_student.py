@@ -41,6 +41,10 @@ def random_student(*, fused: bool, seed: int = 0) -> Student:
     student.text.taught_violative.bernoulli_()
     student.text.stack.normal_()
     student.class_bias.normal_()
+    student.text.table[::7, 0] = 0.0
+    student.text.unseen_idf.fill_(3.0)
+    student.picture_mean.normal_()
+    student.picture_whitening.normal_()
     return student.eval()
 
 
@@ -131,9 +135,9 @@ def test_the_tower_gives_what_training_was_told_it_would() -> None:
     labels = rng.integers(0, N_CATEGORIES, 60)
     fit = fit_text(inputs, labels, buckets=BUCKETS, settings=SMALL, seed=0)
     student = Student(StudentShape(BUCKETS, text_dim=12, n_taught=len(fit.taught), fused=False))
-    for name in ("table", "bias", "shift", "taught", "taught_violative", "stack"):
+    for name in ("table", "bias", "shift", "taught", "taught_violative", "stack", "unseen_idf"):
         getattr(student.text, name).copy_(torch.from_numpy(getattr(fit, name)))
-    words, embedding = student.text(
+    words, embedding, _ = student.text(
         *(torch.from_numpy(inputs.tensors()[k]) for k in ("ngram_ids", "ngram_counts", "present"))
     )
     assert embedding.numpy() == pytest.approx(fit.embedding, abs=1e-4)
@@ -196,4 +200,51 @@ def test_cases_without_a_word_teach_how_frequent_each_label_is() -> None:
     found = np.exp(log_probabilities(torch.from_numpy(fit.bias[None])).numpy())[0]
     assert found[POSITIVE_INDEX] == pytest.approx(0.75)
     assert found[0] == pytest.approx(0.125, abs=0.01)
-    assert not fit.table[:, 1:].any()
+    assert not fit.table[:, : 1 + N_CATEGORIES].any()
+
+
+def test_new_words_make_videos_alike_that_share_them_and_leave_what_was_taught_as_it_was() -> None:
+    student = random_student(fused=False)
+    student.text.table[BUCKETS // 2 : BUCKETS, :17] = 0.0  # the title's later rows were never taught
+    student.text.unseen_idf.fill_(4.0)
+    taught, new, other = np.array([1, 2, 3, 4, 5, 6, 8, 9, 10, 11]), np.arange(600, 610), np.arange(700, 710)
+    inputs = titled([*taught], [*taught, *new], [*taught[::-1], *new[::-1]], [*taught, *other], [*new])
+    embedding = run(student, inputs)[1]
+    plain = student.text(*(torch.from_numpy(inputs.tensors()[k]) for k in ("ngram_ids", "ngram_counts", "present")))
+    words, text, unseen = (part.numpy() for part in plain)
+    # what was taught says the same with new words beside it as without them
+    assert words[1:4] == pytest.approx(np.tile(words[0], (3, 1)), abs=1e-4)
+    assert text[1:4] == pytest.approx(np.tile(text[0], (3, 1)), abs=1e-4)
+    assert unseen[0] == pytest.approx(np.zeros(12))
+    assert embedding[0] == pytest.approx([*text[0], *np.zeros(12)], abs=1e-6)
+    # as long as the share of new words, by tf-idf: all of it, or by hand
+    share = np.sqrt(10 * 4.0**2 / (10 * 4.0**2 + float(student.text.table[taught, 0].square().sum())))
+    assert np.linalg.norm(unseen, axis=1) == pytest.approx([0.0, share, share, share, 1.0], abs=1e-5)
+    assert embedding[1] @ embedding[2] == pytest.approx(1.0, abs=1e-5)
+    assert embedding[1] @ embedding[2] > embedding[1] @ embedding[0]
+    assert embedding[1] @ embedding[2] > embedding[1] @ embedding[3] + 0.1
+    hidden = run(student, masked(inputs, title=0))[1]
+    assert hidden[4] == pytest.approx(hidden[0], abs=1e-6)
+
+
+def test_pictures_are_compared_whitened_and_a_video_without_one_has_none() -> None:
+    student = random_student(fused=True)
+    student.picture_mean.fill_(1.0)
+    student.picture_whitening.copy_(torch.diag(torch.tensor([4.0, 1, 1, 1, 1, 1, 1, 1])))
+    text, unseen = torch.eye(12)[:1].expand(2, 12), torch.zeros(2, 12)
+    picture = torch.stack([torch.tensor([2.0, 1, 1, 1, 1, 1, 1, 4]), torch.zeros(8)])
+    found = student.embed(text, unseen, picture).numpy()
+    # picture - mean = (1, 0, .., 3), whitened (4, 0, .., 3), of length 5; text 0.7 and picture 1 are then made a unit
+    length = np.sqrt(0.7**2 + 1.0)
+    assert found[0] == pytest.approx(np.array([0.7, *np.zeros(23), 0.8, *np.zeros(6), 0.6]) / length, abs=1e-6)
+    assert found[1] == pytest.approx(np.eye(32)[0], abs=1e-6)
+
+
+def titled(*titles: list[int]) -> ModelInputs:
+    """Videos that say n-grams of their titles, each once, and nothing else."""
+    ids = np.zeros((len(titles), max(map(len, titles))), np.int32)
+    for row, title in enumerate(titles):
+        ids[row, : len(title)] = title
+    counts = np.array([[i < len(title) for i in range(ids.shape[1])] for title in titles], np.uint8)
+    some = random_inputs(len(titles))
+    return ModelInputs(**{**some.tensors(), "ngram_ids": ids, "ngram_counts": counts})
