@@ -1,9 +1,9 @@
 """What the weeks are like: every number with its reason.
 
 Not all of them are as they were before the first run. Then the first release learned from cases of which 45% were
-violative, on a platform where 10% are: whatever it learned later made it less suspicious, and showed as harm. Videos had
-too few viewers for reports to open a case in their week (90 uploads a day for 1,000 viewers), and the trends were 4% of
-the uploads each; what was learned lowered the report rate by 9% to 11%. These three were changed, and nothing else.
+violative, on a platform where 10% are: whatever it learned later made it less suspicious, and showed as harm. Videos
+had too few viewers for reports to open a case in their week (90 uploads a day for 1,000 viewers), and the trends were
+4% of the uploads each. With those settings, one by one mended, what was learned changed the report rate by -11% to +5%.
 """
 
 from dataclasses import dataclass
