@@ -29,7 +29,9 @@ from policy.releases import promote
 from policy.train import Lineage, TrainSettings, train, write_release
 from serving.preprocess.media import DecodePool, PoolSettings
 from serving.releases import ReleasesRoot
-from simulation.uploads import Simulation, write_uploads
+from simulation.latents import draw_latents
+from simulation.lines import write_lines
+from simulation.uploads import Simulation, to_case, to_truth, to_upload, write_uploads
 from streams.demo.experiment import ExperimentPlan, Outcome, run_experiment
 from streams.demo.moderate import moderate_all
 from streams.demo.page import examples_of, render, words_of
@@ -41,6 +43,8 @@ from warehouse.exposure import exposure, exposure_lines
 from warehouse.queries import count_verdicts
 
 N_CANDIDATES = 12
+N_GOLDEN, GOLDEN_SEED = 1_500, 4_242
+"""Videos without pictures that the gate compares releases on beside the filmed ones: a few hundred would tell noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +203,13 @@ def _experiment(stack: Stack, folder: Path, plan: DemoPlan, step: Steps) -> Outc
 
 
 def _trend(stack: Stack, folder: Path, plan: DemoPlan, step: Steps) -> TrendOutcome:
-    golden = folder / "live"
-    return run_trend(stack, folder, TrendPlan(seed=plan.seed), golden / "cases.jsonl", golden, step)
+    golden = folder / "golden.jsonl"
+    words = (
+        to_case(to_upload(v, GOLDEN_SEED, None), to_truth(v, GOLDEN_SEED)) for v in draw_latents(N_GOLDEN, GOLDEN_SEED)
+    )
+    filmed = read_cases(folder / "live" / "cases.jsonl")
+    write_lines(golden, (*filmed, *words))
+    return run_trend(stack, folder, TrendPlan(seed=plan.seed), golden, folder / "live", step)
 
 
 def _exposure(stack: Stack) -> tuple[str, ...]:

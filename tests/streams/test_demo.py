@@ -42,6 +42,13 @@ def test_the_demo_ends_with_figures_and_a_page_that_needs_nothing_else(out: Path
     assert re.search(r"stored +30 fresh in Feast, 30 in the warehouse", printed)
     assert "agreement" in printed
     assert "before -> after" in printed
+    assert re.search(r"trend +fruit_cups \(prohibited_goods\)", printed)
+    assert re.search(r"reports +200 in 3,840 impressions opened \d+ cases; [1-9]\d* rulings", printed)
+    assert re.search(r"precedents +in force \d+\.\d s after the last ruling, nothing restarted", printed)
+    assert re.search(r"by precedents, nothing trained +found +\d+ of 24, .* [1-9]\d* cite a ruling on it", printed)
+    assert re.search(r"refresh +collect: [1-9]\d* new rulings", printed)
+    assert re.search(r"gate: (passed|refused: )", printed)
+    assert re.search(r"exposure +day +impressions", printed)
     assert re.search(r"experiment +\S+, 20\d\d-\d\d-\d\d to 20\d\d-\d\d-\d\d: \d+,\d+ impressions, ", printed)
     assert re.search(r"truth +-\d+\.\d% of the report rate", printed)
     for name in ("report.html", "experiment.html"):

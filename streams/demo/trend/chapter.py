@@ -254,6 +254,7 @@ def _refreshed(
             golden=str(golden),
             media_roots=(str(golden_root),),
             seed=plan.seed,
+            epochs=14,  # few cases make short epochs
             seat="live",
         ),
     )
