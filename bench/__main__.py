@@ -27,6 +27,7 @@ BENCHES = {
     "refresh": "a nightly refresh of 20,000 cases with frames, step by step: seconds and peak memory",
     "quality": "accuracy and calibration on simulated uploads of an unseen seed, and ablations",
     "ruling": "a ruling to the changed verdict of a similar video, through clerk, publication and Triton",
+    "trend": "recall of new trends before, by 1, 5 and 20 precedents, after the nightly refresh; old categories",
     "gate": "retrainings and seeded damages through the release gate, what it refuses, the rate of its replay",
 }
 OUT = Path(".state/bench")

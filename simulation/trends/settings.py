@@ -57,6 +57,7 @@ class TrendScenario:
     on_look_alikes: rulings on look-alikes for each ruling on a trend's video: there are half as many of them, and
       they are asked about half as often.
     precedents: after so many rulings on a trend's videos recall is told; those on its look-alikes come on top.
+    others: usual uploads of the day; what is left of the reviewers' day goes to those that the release doubts most.
     taught: cases that the release in force was trained on. judged_old, judged_of_trend, judged_look_alikes: unseen
       videos; the last two of each trend.
     seed_taught, seeds_to_develop, seeds_to_report: of the videos and of which of them are ruled on; nothing was
@@ -71,6 +72,7 @@ class TrendScenario:
     on_trend: int = 60
     on_look_alikes: float = 0.25
     precedents: tuple[int, ...] = (1, 5, 20)
+    others: int = 1_000
     taught: int = 4_000
     judged_old: int = 8_000
     judged_of_trend: int = 1_000
