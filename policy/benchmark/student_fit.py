@@ -10,6 +10,7 @@ from contracts.errors import CheckFailedError
 from policy.benchmark.cross_validation import Probabilities
 from policy.benchmark.sight import Sight
 from policy.casebook import Evidence
+from policy.refresh import refresh_policy
 from policy.train import Policy, TrainSettings, casebook_of, run_student, train
 from serving.casebook import search
 from serving.preprocess.batch import preprocess
@@ -55,6 +56,13 @@ class StudentJudge:
         casebook = self.policy.casebook.with_news(casebook_of(cases, embeddings, np.flatnonzero(known)))
         taught = self.taught | {case.case_id for case in cases}
         return replace(self, policy=replace(self.policy, casebook=casebook), taught=taught)
+
+    def refreshed(self, old: Sequence[DecidedCase], new: Sequence[DecidedCase], *, seed: int) -> "StudentJudge":
+        """The policy that a nightly refresh makes of this one, what taught it and what was ruled since."""
+        policy = refresh_policy(
+            self.policy, [Evidence(case, None) for case in old], [Evidence(case, None) for case in new], seed=seed
+        )
+        return replace(self, policy=policy, taught=self.taught | {case.case_id for case in new})
 
     def _run(self, cases: Sequence[DecidedCase]) -> tuple[Probabilities, Probabilities]:
         inputs = preprocess([case.upload for case in cases], [None] * len(cases), self.settings.inputs)

@@ -20,7 +20,7 @@ from policy.benchmark.cross_validation import (
     toxic,
 )
 from policy.benchmark.kuaimod import LAYOUT, OURS, REFERENCE, WITH_LAYOUT, run_cross_validation
-from policy.benchmark.left_out import leave_categories_out, left_out_table
+from policy.benchmark.left_out import leave_categories_out, left_out_table, line_of
 from policy.benchmark.reference import LayoutFit, TfidfFit
 from policy.benchmark.sight import Sight
 from policy.benchmark.student_fit import StudentFit
@@ -47,6 +47,9 @@ class KnowsCategories:
     def with_precedents(self, cases: Sequence[DecidedCase]) -> "KnowsCategories":
         known, taught = labels_of(cases).tolist(), (case.case_id for case in cases)
         return KnowsCategories(self.known | set(known), self.taught | set(taught))
+
+    def refreshed(self, old: Sequence[DecidedCase], new: Sequence[DecidedCase], *, seed: int) -> "KnowsCategories":
+        return self.with_precedents(new)
 
 
 def knows_what_it_was_taught(cases: Sequence[DecidedCase], *, seed: int) -> KnowsCategories:
@@ -101,17 +104,30 @@ def test_too_many_folds_are_refused() -> None:
 
 
 def test_a_category_left_out_is_found_only_by_its_precedents() -> None:
-    cases = made_up_cases(60)
+    cases = made_up_cases(60)  # 20 of each of two violative categories: 10 judged, twice, for up to 10 precedents
     rows = leave_categories_out(cases, knows_what_it_was_taught, seeds=(0, 1))
     assert [row.category for row in rows] == [Category.SEXUAL_CONTENT, Category.FALSE_BENEFITS]
-    assert {(row.judged, row.found, row.found_with_precedents) for row in rows} == {(15, 0.0, 1.0)}
-    assert {(row.positives_flagged, row.positives_flagged_with_precedents) for row in rows} == {(0.0, 0.0)}
-    assert left_out_table(rows).splitlines()[-1].split() == ["all", "30", "0.000", "1.000", "0.000", "0.000"]
+    for row in rows:
+        assert list(row.found) == ["before", "1", "5", "refresh"]
+        assert row.found["before"] == [False] * 30
+        assert row.found["1"] == row.found["5"] == row.found["refresh"] == [True] * 30
+        assert not any(row.flagged["5"])
+    lines = left_out_table(rows).splitlines()
+    assert lines[2].split() == ["sexual_content", "30", "0.000", "1.000", "1.000", "-", "1.000"]
+    assert lines[-1].split()[:4] == ["refresh", "60", "0.000", "1.000"]
+    assert lines[-1].split()[-3:] == ["1.000", "0.000,", "0.000"]
 
 
-def test_a_category_of_five_cases_has_none_left_to_judge() -> None:
-    cases = made_up_cases(40, Category.POSITIVE) + made_up_cases(60)[1:15:3]
-    assert len([case for case in cases if case.category is not Category.POSITIVE]) == 5
+def test_a_stage_that_flags_more_positives_has_its_line_moved_up_by_hand() -> None:
+    harmless = np.array([0.9, 0.2, 0.7, 0.1])
+    assert 0.7 < line_of(harmless, most=1) < 0.7001
+    assert 0.9 < line_of(harmless, most=0) < 0.9001
+    assert line_of(harmless, most=4) == 0.0
+
+
+def test_a_category_of_one_case_has_none_left_to_judge() -> None:
+    cases = made_up_cases(40, Category.POSITIVE) + made_up_cases(60)[1:2]
+    assert sum(case.category is not Category.POSITIVE for case in cases) == 1
     assert leave_categories_out(cases, knows_what_it_was_taught, seeds=(0,)) == []
 
 
