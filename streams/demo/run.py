@@ -43,8 +43,8 @@ from warehouse.exposure import exposure, exposure_lines
 from warehouse.queries import count_verdicts
 
 N_CANDIDATES = 12
-N_GOLDEN, GOLDEN_SEED = 1_500, 4_242
-"""Videos without pictures that the gate compares releases on beside the filmed ones: a few hundred would tell noise."""
+N_GOLDEN, GOLDEN_SEED = 4_000, 4_242
+"""Videos without pictures that the gate compares releases on beside the filmed ones: a few hundred of a group would tell noise."""
 
 
 @dataclass(frozen=True, slots=True)

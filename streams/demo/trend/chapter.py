@@ -171,7 +171,8 @@ def run_trend(
             lines, gate = _refreshed(releases, docket_home, folder, golden, golden_root, plan, step)
         with step("the rest of the trend", len(third)):
             _follow(releases)
-            after = _moderated(stack, third, "after the refresh", plan, step, ruled)
+            name = "after the refresh" if gate is not None and gate.passed else "after it, by the old release"
+            after = _moderated(stack, third, name, plan, step, ruled)
     finally:
         docket.close()
     return TrendOutcome(
@@ -266,9 +267,9 @@ def _refreshed(
             if isinstance(outcome, GateResult):
                 gate = outcome
             lines.append(told(name, outcome))
-    except CheckFailedError as error:  # a refusal is an outcome: the old release goes on
-        lines.append(str(error))
-    return tuple(lines), gate
+    except CheckFailedError:  # a refusal is an outcome, told with its reasons by the gate
+        lines.append("promote: no, the old release and its precedents go on")
+    return tuple(line.replace(f"{folder}/", "") for line in lines), gate
 
 
 def _follow(root: ReleasesRoot, *, settle_s: float = 6.0) -> None:
