@@ -17,6 +17,8 @@ class DagSettings:
     """Addresses and folders, by the variables that the commands read; folders are relative to where Airflow began.
 
     releases: the root with the pointer.   docket: the register of cases.   runs: a folder a refresh.
+    golden: decided cases that teach nothing, which every candidate must pass.   traffic: uploads beside which it is
+    compared, None for none.   old: the data snapshot of a first release that names none.
     experiments: the file that declares them.   reports: a folder a day.
     """
 
@@ -24,13 +26,16 @@ class DagSettings:
     releases: Path = _STATE / "releases"
     docket: Path = _STATE / "docket"
     runs: Path = _STATE / "refresh"
+    golden: Path = _STATE / "golden.jsonl"
+    traffic: Path | None = None
+    old: Path | None = None
     experiments: Path = Path("deploy/experiments.toml")
     reports: Path = _STATE / "reports"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "DagSettings":
-        """Read `PRECEDENT_RELEASES`, `_DOCKET`, `_RUNS`, `_EXPERIMENTS` and `_REPORTS`; addresses when asked for."""
-        names = ("releases", "docket", "runs", "experiments", "reports")
+        """Read `PRECEDENT_RELEASES` and so on, a variable a folder or file; addresses when they are asked for."""
+        names = ("releases", "docket", "runs", "golden", "traffic", "old", "experiments", "reports")
         given = {name: Path(value) for name in names if (value := environment.get(f"PRECEDENT_{name.upper()}"))}
         return cls(environment, **given)
 

@@ -2,10 +2,14 @@
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from contracts.errors import CheckFailedError
+from contracts.errors import BadInputError, CheckFailedError
 from dags.settings import DagSettings
+
+if TYPE_CHECKING:
+    from policy.refresh.run import RefreshRun
 
 _LONG_S = 3_600.0
 # A day of a large platform is summed up well within it.
@@ -44,7 +48,7 @@ def report_experiment(experiment: str, through: str) -> str:
 
 
 def publish_casebook() -> list[dict[str, Any]]:
-    """What the command that publishes does: every seated release's casebook up to the docket; what changed, if any."""
+    """`precedent policy publish --sample 500`: every seated release's casebook up to the docket; what changed."""
     from policy.docket.docket import Docket
     from policy.docket.principals import CLERK
     from policy.publication.publish import publish_pending
@@ -76,7 +80,7 @@ def publish_casebook() -> list[dict[str, Any]]:
 
 
 def tell_published(publication: dict[str, Any]) -> None:
-    """Raises `CheckFailedError` for a casebook that waits for a person, as the command does."""
+    """Raises `CheckFailedError` for a casebook that waits for a person, as `precedent policy publish` does."""
     if publication["outcome"] == "held":
         raise CheckFailedError(
             f"casebook {publication['casebook']} waits for a person: {'; '.join(publication['reasons'])}"
@@ -106,6 +110,109 @@ def measure_parity(sample: int) -> dict[str, Any]:
 
 
 def judge_parity(measured: dict[str, Any]) -> None:
-    """Raises `CheckFailedError` where parity is drift, as the command does: the failed task is the alert."""
+    """Raises `CheckFailedError` for drift, as `precedent features parity` does: the failed task is the alert."""
     if measured["drift"]:
         raise CheckFailedError("; ".join(measured["drift"]))
+
+
+def collect_rulings(run: str) -> int:
+    """`precedent policy refresh --run RUN --step collect --golden FILE`: how many rulings are new, 0 skips the night.
+
+    A run that was begun goes on with the plan that it began with.
+    """
+    from policy.docket.docket import Docket
+    from policy.refresh.run import Plan, RefreshRun
+    from policy.refresh.steps import NothingRuledError, collect
+    from serving.releases import ReleasesRoot
+
+    settings = DagSettings.from_environment()
+    home, root = settings.runs / run, ReleasesRoot(settings.releases)
+    if (home / "run.json").exists():
+        begun = RefreshRun.resume(home)
+    else:
+        plan = Plan(
+            releases=str(root.path),
+            parent=str(root.release_path(root.read_pointer().live.release_version)),
+            docket=str(settings.docket),
+            golden=str(settings.golden),
+            traffic=None if settings.traffic is None else str(settings.traffic),
+            old=None if settings.old is None else str(settings.old),
+            media_roots=tuple(map(str, settings.media_roots)),
+        )
+        begun = RefreshRun.begin(home, plan)
+    if not (folder := Path(begun.plan.docket)).is_dir():
+        raise BadInputError(f"{folder}: is not a docket, there is no such folder")
+    try:
+        return len(collect(begun, Docket(folder)).asked)
+    except NothingRuledError:
+        return 0
+
+
+def mine_cases(run: str) -> int:
+    """`precedent policy refresh --run RUN --step mine`: how many cases to learn from."""
+    from policy.refresh.steps import mine
+
+    return len(mine(_begun(run)).chosen)
+
+
+def build_dataset(run: str) -> str:
+    """`precedent policy refresh --run RUN --step build`: the data snapshot."""
+    from policy.refresh.steps import build
+
+    return build(_begun(run)).dataset
+
+
+def train_candidate(run: str) -> str:
+    """`precedent policy refresh --run RUN --step train`: the candidate."""
+    from policy.refresh.steps import train
+
+    return train(_begun(run), now=datetime.now(UTC)).candidate
+
+
+def gate_candidate(run: str) -> dict[str, Any]:
+    """`precedent policy refresh --run RUN --step gate`: why it is refused, if it is."""
+    from policy.refresh.steps import gate
+
+    result = gate(_begun(run), now=datetime.now(UTC))
+    return {"version": result.candidate_version, "refusals": list(result.refusals)}
+
+
+def follow_gate(gated: dict[str, Any]) -> str:
+    """The task that comes next: by what `precedent policy refresh --run RUN --step gate` ends with, 0 or 1."""
+    return tell_refusal.__name__ if gated["refusals"] else promote_candidate.__name__
+
+
+def promote_candidate(run: str) -> dict[str, Any]:
+    """`precedent policy refresh --run RUN --step promote`: the candidate's seat and pin."""
+    from policy.refresh.steps import promote
+
+    done = promote(_begun(run), now=datetime.now(UTC))
+    pin = getattr(done.pointer, done.seat)
+    return {"seat": done.seat, **pin.model_dump()}
+
+
+def tell_refusal(gated: dict[str, Any]) -> None:
+    """Raises `CheckFailedError` with the reasons, as `precedent policy refresh --run RUN --step gate` does."""
+    raise CheckFailedError(f"release {gated['version']} is refused: {'; '.join(gated['refusals'])}")
+
+
+def fallen_groups(run: str) -> list[str]:
+    """The lines that `precedent policy refresh --run RUN --step gate` prints of groups whose recall surely fell."""
+    from contracts.releases import GateResult
+    from policy.gate.results import fallen_groups as fallen
+
+    return fallen(_begun(run).found("gate", GateResult))
+
+
+def tell_group(line: str) -> None:
+    """Raises `CheckFailedError`: what was promoted surely lost in a group, by less than the gate refuses for.
+
+    The group and the figures are a line of `precedent policy refresh --run RUN --step gate`.
+    """
+    raise CheckFailedError(line)
+
+
+def _begun(run: str) -> "RefreshRun":
+    from policy.refresh.run import RefreshRun
+
+    return RefreshRun.resume(DagSettings.from_environment().runs / run)

@@ -59,6 +59,8 @@ def refresh(
       precedent policy refresh --run .state/refresh/tonight --step train
     """
     from policy.docket.docket import Docket
+    from policy.gate.command import report
+    from policy.gate.results import fallen_groups
     from policy.refresh.run import Plan, RefreshRun
     from policy.refresh.whole import run_all, run_step, told
     from serving.releases import ReleasesRoot
@@ -100,5 +102,7 @@ def refresh(
         return
     outcome = run_step(run, step, open_docket, now=now, tick=say)
     click.echo(told(step, outcome))
+    if isinstance(outcome, GateResult):
+        click.echo("\n".join([report(outcome), *fallen_groups(outcome)]))
     if isinstance(outcome, GateResult) and not outcome.passed:
         raise CheckFailedError(f"{run.candidate}: refused for {len(outcome.refusals)} reasons: {outcome.refusals[0]}")

@@ -40,6 +40,19 @@ def write_gate_result(root: ReleasesRoot, result: GateResult) -> Path | None:
     return path
 
 
+def fallen_groups(result: GateResult) -> list[str]:
+    """A line for each group whose recall surely fell: the 95% interval of its gain lies below 0."""
+    figures = result.figures
+    names = [name.removesuffix(", gain high") for name in figures if name.endswith(", gain high")]
+    return [
+        f"{name} fell from {figures[f'{name}, parent']:.3f} to {figures[f'{name}, candidate']:.3f}, by "
+        f"{-100 * figures[f'{name}, gain high']:.1f} to {-100 * figures[f'{name}, gain low']:.1f} points (95%), "
+        f"of {figures[f'{name}, cases']:.0f} cases"
+        for name in names
+        if name.startswith("recall of ") and figures[f"{name}, gain high"] < 0.0
+    ]
+
+
 def refuse_ungated(root: ReleasesRoot, folder: ReleaseFolder, live: Pin, moves: Sequence[PointerMove]) -> None:
     """Raise `CheckFailedError` unless the gate let this very release pass against the live one; never after a halt.
 

@@ -38,10 +38,14 @@ AN_AUTHOR_AT_MOST = 200
 """Newly ruled cases of one author that are learned from: nobody teaches the policy alone."""
 
 
+class NothingRuledError(BadInputError):
+    """Nothing was ruled since the parent was taught: a quiet day, not a fault."""
+
+
 def collect(run: RefreshRun, docket: Rulings) -> Collected:
     """Take the rulings in force that the parent was not taught, with their frozen frames, as they stand now.
 
-    Raises `BadInputError` where nothing was ruled since, or the parent is damaged.
+    Raises `NothingRuledError` where nothing was ruled since, `BadInputError` where the parent is damaged.
     """
 
     def make() -> Collected:
@@ -49,7 +53,7 @@ def collect(run: RefreshRun, docket: Rulings) -> Collected:
         decided = docket.decided()
         chosen = select(decided, read_taught_categories(parent.taught), an_author_at_most=AN_AUTHOR_AT_MOST)
         if not chosen.precedents:
-            raise BadInputError(
+            raise NothingRuledError(
                 f"{run.plan.docket}: 0 new rulings since release {parent.release.version}, a refresh needs at least one"
             )
         by_case = {one.ruling.case_id: one for one in decided}
