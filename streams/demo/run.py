@@ -44,7 +44,7 @@ from warehouse.queries import count_verdicts
 
 N_CANDIDATES = 12
 N_GOLDEN, GOLDEN_SEED = 4_000, 4_242
-"""Videos without pictures that the gate compares releases on beside the filmed ones: a few hundred of a group would tell noise."""
+"""Videos without pictures that the gate compares releases on beside the filmed ones: fewer of a group tell noise."""
 
 
 @dataclass(frozen=True, slots=True)
