@@ -1,5 +1,7 @@
 """When acting is worth it: lines from costs, against hand-worked values and against what cases cost in fact."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,6 @@ def test_the_lines_cost_no_more_than_any_shift_of_them_on_calibrated_scores() ->
         (lambda: Costs(harm={Category.PLAGIARISM: 1.0}), "harm of illegal_activity is missing"),
     ],
 )
-def test_costs_that_make_no_sense_are_refused(made: object, said: str) -> None:
+def test_costs_that_make_no_sense_are_refused(made: Callable[[], Costs], said: str) -> None:
     with pytest.raises(BadInputError, match=said):
-        made()  # type: ignore[operator]
+        made()
