@@ -1,6 +1,6 @@
 """A parent, a snapshot of older cases and a docket in; the seconds of each step of a refresh and its peak memory out.
 
-Every case has 9 frames of 64 x 64, painted by the simulator's scenes without a codec between (`bench/trend_videos.py`).
+Every case has 9 frames of 64 x 64, painted by the simulator's scenes without a codec between (`streams/painted.py`).
 The parent is trained on few of the older cases, since its own training is not measured. Aim: 20,000 cases in under 10
 minutes on two cores. Predicted before the first run on 20,000: the words' convex fits take half of the time (six fits,
 each of 16 labels), the pictures a third, the rest reading, writing and the gate's replay of 2,000 golden cases twice.
@@ -18,7 +18,6 @@ from typing import Any
 import click
 import numpy as np
 
-from bench.trend_videos import usual_videos
 from contracts.cases import CaseEvidence, CaseOpened, CaseReason, Ruling
 from contracts.taxonomy import POSITIVE_INDEX, Category
 from contracts.verdicts import Decision
@@ -33,6 +32,7 @@ from policy.refresh.whole import run_step, told
 from policy.releases import promote
 from policy.train import Lineage, TrainSettings, train, write_release
 from serving.releases import ReleasesRoot
+from streams.painted import usual_videos
 
 CASES = int(os.environ.get("REFRESH_CASES", "20000"))
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

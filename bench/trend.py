@@ -18,7 +18,6 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from bench.trend_videos import Shown, trend_videos, usual_videos
 from contracts.releases import InputShape
 from contracts.taxonomy import Category
 from policy.casebook import Evidence
@@ -30,6 +29,7 @@ from serving.preprocess.batch import preprocess
 from simulation.reviewers import Reviewers
 from simulation.trends.settings import SCENARIO, TRENDS, TrendScenario
 from simulation.trends.uploads import draw_look_alikes, draw_trend
+from streams.painted import Shown, trend_videos, usual_videos
 
 BY_PRECEDENTS, AFTER_REFRESH, LEAST_CHANGE = 0.6, 0.9, -0.01
 DRAWS = 5

@@ -84,12 +84,17 @@ class Ruling(Event):
 
 
 class DecidedCase(Record):
-    """A ruled case with the model inputs it was ruled on: what the student trains on and precedents keep."""
+    """A ruled case with the model inputs it was ruled on: what the student trains on and precedents keep.
+
+    sampled: the chance by which a random sample of the uploads had it; 0 for what was brought up for a reason, such as
+    reports or doubt, and speaks for no other upload.
+    """
 
     case_id: Id
     upload: VideoUploaded
     category: Category
     reasoning: Annotated[str, Field(max_length=20_000)] = ""
     weight: Annotated[float, Field(gt=0.0, le=100.0)] = 1.0
+    sampled: Probability = 1.0
     decided_at: Time
     times_cited: Count = 0

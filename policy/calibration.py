@@ -1,15 +1,12 @@
-"""Scores of held-out cases in, temperature, biases and thresholds out; and how well calibrated it is."""
+"""Scores of held-out cases in, temperature, biases and the toxicity line out; and how well calibrated it is."""
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from contracts.releases import CategoryThresholds, Thresholds
-from contracts.taxonomy import POSITIVE_INDEX, VIOLATIVE
+from contracts.taxonomy import POSITIVE_INDEX
+from policy.costs import FEWEST_TO_MOVE_A_LINE
 
-NEVER = 1.01
-FEWEST_TO_MOVE_THE_LINE = 2_000
-"""With fewer held-out cases a line other than 0.5 is chance: on unseen ones it cost 0.5 to 0.9 points."""
 TEMPERATURES = (0.25, 8.0)
 """A few held-out cases that happen to be separable must not make the student certain of everything."""
 
@@ -57,27 +54,14 @@ def expected_calibration_error(
     return float(np.abs(gap[count > 0]).sum() / len(p_N))
 
 
-def choose_thresholds(
-    probabilities_N_16: npt.NDArray[np.float32],
-    labels_N: npt.NDArray[np.int64],
-    *,
-    remove_precision: float = 0.97,
-    review_precision: float = 0.80,
-) -> Thresholds:
-    """Thresholds from scores that never saw their own case.
+def toxicity_line(probabilities_N_16: npt.NDArray[np.float32], labels_N: npt.NDArray[np.int64]) -> float:
+    """The toxicity from which on a video is found violative, from scores that never saw their own case.
 
-    Toxicity: where binary accuracy is highest, 0.5 where nothing is clearly better or the cases are few. Review and
-    remove: the lowest probability of one violative category from which on the share of truly violative videos is at
-    least the precision asked for, over all categories together; never reached where no probability does.
+    Where binary accuracy is highest, 0.5 where nothing is clearly better or the cases are few.
     """
-    violative = labels_N != POSITIVE_INDEX
-    toxicity = 1.0 - probabilities_N_16[:, POSITIVE_INDEX]
-    line = _most_accurate(toxicity, violative) if len(labels_N) >= FEWEST_TO_MOVE_THE_LINE else 0.5
-    strongest = np.delete(probabilities_N_16, POSITIVE_INDEX, axis=1).max(axis=1)
-    remove = _precise_from(strongest, violative, remove_precision)
-    review = min(_precise_from(strongest, violative, review_precision), remove)
-    one = CategoryThresholds(demote=min(line, review), review=review, remove=remove)
-    return Thresholds(toxicity=line, by_category=dict.fromkeys(VIOLATIVE, one))
+    if len(labels_N) < FEWEST_TO_MOVE_A_LINE:
+        return 0.5
+    return _most_accurate(1.0 - probabilities_N_16[:, POSITIVE_INDEX], labels_N != POSITIVE_INDEX)
 
 
 def _most_accurate(toxicity_N: npt.NDArray[np.floating], violative_N: npt.NDArray[np.bool_]) -> float:
@@ -90,10 +74,3 @@ def _most_accurate(toxicity_N: npt.NDArray[np.floating], violative_N: npt.NDArra
     disagreeing = int((right_G_N[best] != right_G_N[half]).sum())
     gain = (right[best] - right[half]) * len(violative_N)
     return round(float(grid[best if gain > np.sqrt(disagreeing) else half]), 4)
-
-
-def _precise_from(p_N: npt.NDArray[np.floating], violative_N: npt.NDArray[np.bool_], precision: float) -> float:
-    order = np.argsort(-p_N, kind="stable")
-    share = np.cumsum(violative_N[order]) / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero((share >= precision) & (np.arange(len(order)) >= 9))
-    return round(float(p_N[order[enough[-1]]]), 4) if len(enough) else NEVER

@@ -3,7 +3,7 @@
 A precedent keeps its upload and its frames, not only its embedding, so that the next student embeds it anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import polars as pl
 from contracts.cases import DecidedCase
 from contracts.errors import BadInputError
 from contracts.taxonomy import CATEGORIES
+from policy.sampling import sample_with_rare
 
 Frames = npt.NDArray[np.uint8] | None
 
@@ -26,22 +27,15 @@ class Evidence:
     frames: Frames
 
 
-def choose_precedents(cases: Sequence[DecidedCase], *, at_most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Rows of the cases that become precedents: all, or a sample that keeps the rarest categories whole.
+def choose_precedents(
+    cases: Sequence[DecidedCase], *, at_most: int, rng: np.random.Generator, first: Sequence[Collection[str]] = ()
+) -> npt.NDArray[np.int64]:
+    """Rows of the cases that become precedents: all, or a sample (`sample_with_rare`).
 
-    Each category gets an equal share of `at_most` in rounds; what a small category leaves goes to the others.
+    `first` are sets of case ids; the cases of the first set come before those of the second, and so on.
     """
-    if len(cases) <= at_most:
-        return np.arange(len(cases), dtype=np.int64)
-    labels = np.array([case.category.position for case in cases])
-    left, chosen = at_most, list[npt.NDArray[np.int64]]()
-    by_size = sorted(np.unique(labels), key=lambda label: int((labels == label).sum()))
-    for position, label in enumerate(by_size):
-        rows = np.flatnonzero(labels == label)
-        share = min(len(rows), left // (len(by_size) - position))
-        chosen.append(rng.choice(rows, size=share, replace=False))
-        left -= share
-    return np.sort(np.concatenate(chosen))
+    turn = [next((turn for turn, ids in enumerate(first) if case.case_id in ids), len(first)) for case in cases]
+    return sample_with_rare([case.category for case in cases], at_most=at_most, rng=rng, turn_N=np.array(turn))
 
 
 def write_precedents(precedents: Sequence[Evidence], path: Path) -> None:
@@ -65,6 +59,14 @@ def write_precedents(precedents: Sequence[Evidence], path: Path) -> None:
             "frames_shape": pl.List(pl.Int32),
         },
     ).write_parquet(path, compression="zstd", compression_level=3)
+
+
+def precedent_ids(path: Path) -> frozenset[str]:
+    """Case ids of a casebook's precedents, without their inputs; raises `BadInputError` where the file is not one."""
+    try:
+        return frozenset(pl.read_parquet(path, columns=["case_id"])["case_id"])
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise BadInputError(f"{path}: is not a casebook: {str(error).splitlines()[0]}") from error
 
 
 def read_precedents(path: Path) -> list[Evidence]:

@@ -24,6 +24,8 @@ from policy.cases.priority import SEVERITY
 _MEAN_HARM = sum(one.harm for one in SEVERITY.values()) / len(SEVERITY)
 HARM: Mapping[Category, float] = MappingProxyType({c: one.harm / _MEAN_HARM for c, one in SEVERITY.items()})
 """What an impression of a category harms where nothing is done, 1 on average over the categories."""
+FEWEST_TO_MOVE_A_LINE = 2_000
+"""With fewer held-out cases a line moved is chance: a toxicity line other than 0.5 cost 0.5 to 0.9 points on others."""
 _SHIFTS = np.linspace(-1.5, 1.5, 31)
 
 
@@ -60,8 +62,10 @@ def thresholds_by_cost(
 ) -> dict[Category, CategoryThresholds]:
     """When each category demotes, is sent to review and removes; N held-out cases may move each kind of line.
 
-    A case is judged by scores that never saw it. With none the lines are those of calibrated probabilities.
+    A case is judged by scores that never saw it. With few the lines are those of calibrated probabilities.
     """
+    if len(labels_N) < FEWEST_TO_MOVE_A_LINE:
+        probabilities_N_16, labels_N = probabilities_N_16[:0], labels_N[:0]
     shifts = {
         name: _shift(probabilities_N_16, labels_N, getattr(costs, name), costs)
         for name in ("demote", "review", "remove")

@@ -6,7 +6,7 @@ neither has seen. Which category it is, given that it is violative, is a convex 
 would be shrunk away by one softmax over all 16.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -105,10 +105,14 @@ def fit_text(
     settings: TextSettings,
     seed: int,
     stands_for: Floats | None = None,
+    new: npt.NDArray[np.int64] | None = None,
+    emphasis: float = 1.0,
 ) -> TextFit:
     """Fit the text tower on N cases; every case's out-of-sample log-probabilities come from fits without it.
 
-    `stands_for` [N] is how many uploads each case speaks for where certainty is weighed; 1 where nothing is said.
+    `stands_for` [N] is how many uploads each case speaks for where certainty is weighed; 1 where nothing is said. The
+    rows `new` span the space of likeness and vote in it whatever others do, and each counts `emphasis` times where
+    words are learned: what is new must not be left to chance.
     """
     rng = np.random.default_rng(seed)
     idf = inverse_document_frequency(inputs, buckets=buckets, smallest_df=settings.smallest_df)
@@ -116,13 +120,16 @@ def fit_text(
     used = np.flatnonzero(words.getnnz(axis=0))
     words = words[:, used]
     unseen = np.zeros((len(inputs), N_CATEGORIES), np.float32)
+    counts = np.ones(len(labels), np.float32)
+    if new is not None:
+        counts[new] = emphasis
     for learned, left in KFold(settings.folds, shuffle=True, random_state=seed).split(labels):
-        unseen[left] = _fit(words[learned], labels[learned], settings)(words[left])
-    model = _fit(words, labels, settings)
+        unseen[left] = _fit(words[learned], labels[learned], counts[learned], settings)(words[left])
+    model = _fit(words, labels, counts, settings)
     whole = _whole(words)
-    projection, shift = _whitened(whole[_some(len(inputs), settings.spanned_by, rng)], settings.text_dim)
+    projection, shift = _whitened(whole[_some(len(inputs), settings.spanned_by, rng, new)], settings.text_dim)
     embedding = _unit(np.asarray(whole @ projection) - shift).astype(np.float32)
-    taught = _some(len(inputs), settings.n_taught, rng)
+    taught = _some(len(inputs), settings.n_taught, rng, new)
     violative = (labels != POSITIVE_INDEX).astype(np.float32)
     odds = _odds_of_positive(embedding, taught, violative)
     both = np.stack([odds, unseen[:, POSITIVE_INDEX]], axis=1)
@@ -145,6 +152,22 @@ def fit_text(
         out_of_sample=log_probabilities(unseen),
         embedding=embedding,
     )
+
+
+def turned(fit: TextFit, rows: npt.NDArray[np.int64], before_R_D: Floats) -> TextFit:
+    """Turn a fit's axes to those that a parent's embeddings `before` of the cases at `rows` have: all likeness stays.
+
+    The axes of a whitened space are any rotation of each other; what was trained on the parent's would find the new
+    ones strange. By the orthogonal Procrustes problem (Schoenemann 1966): of U S V^T = E^T E_before the turn is U V^T.
+    """
+    here = fit.embedding[rows]
+    width = here.shape[1]
+    u, _, vt = np.linalg.svd(here.T.astype(np.float64) @ _unit(before_R_D[:, :width]).astype(np.float64))
+    turn = (u @ vt).astype(np.float32)
+    table = fit.table
+    known = np.flatnonzero(table[:, 0])
+    table[known, 1 + N_CATEGORIES :] = table[known, 1 + N_CATEGORIES :] @ turn
+    return replace(fit, shift=fit.shift @ turn, taught=fit.taught @ turn, embedding=fit.embedding @ turn, table=table)
 
 
 def _whole(words: Matrix) -> Matrix:
@@ -189,8 +212,11 @@ def _weighed(
     return np.array([*model.coef_[0], model.intercept_[0]], np.float32) * np.float32(settings.in_sample)
 
 
-def _some(n: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    return np.sort(rng.permutation(n)[:most])
+def _some(n: int, most: int, rng: np.random.Generator, first: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
+    order = rng.permutation(n)
+    if first is not None:
+        order = order[np.argsort(~np.isin(order, first), kind="stable")]
+    return np.sort(order[:most])
 
 
 def log_probabilities(z_N_16: Floats) -> Floats:
@@ -201,7 +227,7 @@ def log_probabilities(z_N_16: Floats) -> Floats:
     return np.concatenate([given - np.logaddexp(0, positive), -np.logaddexp(0, -positive)], axis=1)
 
 
-def _fit(features: Matrix, labels: npt.NDArray[np.int64], settings: TextSettings) -> _Linear:
+def _fit(features: Matrix, labels: npt.NDArray[np.int64], counts: Floats, settings: TextSettings) -> _Linear:
     coefficients = np.zeros((features.shape[1], N_CATEGORIES), np.float32)
     bias = np.full(N_CATEGORIES, -8.0, np.float32)  # a category without cases is rare, not impossible
     violative = np.flatnonzero(labels != POSITIVE_INDEX)
@@ -214,7 +240,7 @@ def _fit(features: Matrix, labels: npt.NDArray[np.int64], settings: TextSettings
         if len(classes) < 2:
             bias[columns] = 0.0
             continue
-        weights, intercepts = _logistic(features[rows], targets, penalty, settings.dense_up_to)
+        weights, intercepts = _logistic(features[rows], targets, counts[rows], penalty, settings.dense_up_to)
         if len(classes) == 2 and targets.dtype != np.bool_:
             weights, intercepts = np.stack([-weights[0], weights[0]]) / 2, np.array([-1, 1]) * intercepts[0] / 2
         coefficients[:, columns] = weights.T
@@ -223,7 +249,7 @@ def _fit(features: Matrix, labels: npt.NDArray[np.int64], settings: TextSettings
 
 
 def _logistic(
-    features: Matrix, targets: npt.NDArray[Any], penalty: float, dense_up_to: int
+    features: Matrix, targets: npt.NDArray[Any], counts: Floats, penalty: float, dense_up_to: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Weights [K, D] and intercepts [K] of an L2-penalised logistic regression.
 
@@ -233,13 +259,15 @@ def _logistic(
     if not features.nnz:
         return _prior(targets, features.shape[1])
     if len(targets) > dense_up_to:
-        model = LogisticRegression(C=penalty, max_iter=300, tol=1e-4).fit(features, targets)
+        model = LogisticRegression(C=penalty, max_iter=300, tol=1e-4).fit(features, targets, sample_weight=counts)
         return model.coef_, model.intercept_
     products = np.asarray((features @ features.T).todense(), np.float64)
     values, vectors = np.linalg.eigh(products)
     kept = values > 1e-7 * values[-1]
     root = np.sqrt(values[kept])
-    model = LogisticRegression(C=penalty, max_iter=500, tol=1e-4).fit(vectors[:, kept] * root, targets)
+    model = LogisticRegression(C=penalty, max_iter=500, tol=1e-4).fit(
+        vectors[:, kept] * root, targets, sample_weight=counts
+    )
     return model.coef_ @ (features.T @ (vectors[:, kept] / root)).T, model.intercept_
 
 

@@ -7,7 +7,7 @@ What judges the model never taught it: a case's wide logits, its precedents and 
 come from fits that did not see it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -20,13 +20,14 @@ from contracts.cases import DecidedCase
 from contracts.errors import BadInputError, CheckFailedError
 from contracts.releases import InputShape, Release, Thresholds
 from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
-from policy.calibration import choose_thresholds, expected_calibration_error, fit_temperature
+from policy.calibration import expected_calibration_error, fit_temperature, toxicity_line
 from policy.casebook import Evidence, choose_precedents, write_precedents
 from policy.costs import Costs, thresholds_by_cost
 from policy.evidence import digest_of_cases, write_taught
 from policy.fusion import FusionSettings, Weights, fit_fusion, write_weights
 from policy.releases import new_folder, write_manifest
-from policy.text_fit import TextFit, TextSettings, fit_text, log_probabilities
+from policy.sampling import held_out, uploads_spoken_for
+from policy.text_fit import TextFit, TextSettings, fit_text, log_probabilities, turned
 from serving.casebook import Blend, Casebook, search, write_casebook
 from serving.preprocess.batch import preprocess
 from serving.preprocess.inputs import ModelInputs
@@ -34,6 +35,8 @@ from serving.releases import CASEBOOK, PRECEDENTS, STUDENT, TAUGHT, WEIGHTS
 from serving.student import FRAMES, Student, StudentShape
 
 Tick = Callable[[str], None]
+ALIGNED_BY = 2_000
+"""Cases by which the axes of a new text space are turned to those of the parent's."""
 LEAST_SPREAD = 0.01
 """Added to the variance of each direction of pictures, as a share of the mean variance."""
 
@@ -42,9 +45,11 @@ LEAST_SPREAD = 0.01
 class TrainSettings:
     """What `train` may be told; `fused` None fuses where there are enough cases with frames to learn from.
 
-    violative_share: of the videos that the probabilities are to hold for; None: as among the cases. costs: choose the
-    lines of review and removal by what errors cost; None: by precision (`choose_thresholds`).
-    as_like_as: a precedent is heard by videos more like it than all but this share of random pairs of cases are.
+    violative_share: of the videos that the probabilities are to hold for; None: as among the cases. costs: what errors
+    cost, by which the lines of demotion, review and removal are drawn.
+    emphasis: how often what the parent was not taught is shown where another case is shown once.
+    as_like_as: where precedents are too few for a floor of each, one is heard by videos more like it than all but this
+    share of random pairs of cases are.
     """
 
     inputs: InputShape = InputShape(n_frames=9, frame_px=64, text_buckets=65_536, max_ngrams=4_096)
@@ -55,8 +60,24 @@ class TrainSettings:
     held_out_share: float = 0.2
     precedents_at_most: int = 2_000
     as_like_as: float = 0.01
+    emphasis: int = 3
     violative_share: float | None = None
-    costs: Costs | None = None
+    costs: Costs = field(default_factory=Costs)
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """What a policy takes over from its parent.
+
+    weights: of the fused part, None where words alone speak. embed: what the parent embeds inputs as, [N, D].
+    new, precedents: case ids of what it was not taught, and of its own precedents; they become precedents, in this
+    order, before others do.
+    """
+
+    weights: Weights | None
+    embed: Callable[[ModelInputs], npt.NDArray[np.float32]]
+    new: Collection[str] = ()
+    precedents: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,85 +96,155 @@ def train(
     *,
     settings: TrainSettings,
     seed: int,
-    start: Weights | None = None,
-    stands_for: npt.NDArray[np.float32] | None = None,
+    inherited: Inheritance | None = None,
     tick: Tick = lambda _: None,
     progress: Tick = lambda _: None,
 ) -> Policy:
-    """Train a policy from N decided cases, the fused part from the weights in `start` where they are given.
-
-    `stands_for` [N] is how many uploads each case speaks for where the certainty of scores is chosen; 1 unless told.
+    """Train a policy from N decided cases, from what a parent leaves it where it has one.
 
     Raises `BadInputError` when the cases hold fewer than two categories, `CheckFailedError` when training diverges.
     """
-    cases = [item.case for item in evidence]
-    if len({case.category for case in cases}) < 2:
-        raise BadInputError(f"{len(cases)} cases of one category, training needs at least two categories")
+    lesson = _lesson(evidence, settings, () if inherited is None else inherited.new)
     rng = np.random.default_rng(seed)
-    inputs = preprocess([case.upload for case in cases], [item.frames for item in evidence], settings.inputs)
-    labels = np.array([case.category.position for case in cases], np.int64)
-    tick(f"text tower on {len(cases)} cases")
-    buckets = settings.inputs.text_buckets
-    text = fit_text(inputs, labels, buckets=buckets, settings=settings.text, seed=seed, stands_for=stands_for)
-    with_frames = int(inputs.present[:, FRAMES].sum())
+    tick(f"text tower on {len(evidence)} cases")
+    text = _words(lesson, settings, inherited, rng, seed)
+    with_frames = int(lesson.inputs.present[:, FRAMES].sum())
     fused = settings.fused if settings.fused is not None else with_frames >= settings.fewest_cases_to_fuse
-    student = Student(StudentShape(buckets, text_dim=text.embedding.shape[1], n_taught=len(text.taught), fused=fused))
-    for name in ("table", "bias", "shift", "taught", "taught_violative", "stack", "unseen_idf"):
-        getattr(student.text, name).copy_(torch.from_numpy(getattr(text, name)))
-    judged = np.arange(len(cases))
+    student = _student(text, settings, fused=fused)
+    judged = np.flatnonzero(lesson.stands_for > 0)
+    taught = np.arange(len(evidence))
     if fused:
-        held_out = _stratified(labels, settings.held_out_share, rng)
-        taught = np.setdiff1d(judged, held_out)
+        judged = held_out(lesson.cases, judged, settings.held_out_share)
+        taught = np.setdiff1d(taught, judged)
         tick(f"fusion on {len(taught)} cases, {with_frames} of all with frames")
         fit_fusion(
             student,
-            inputs,
+            lesson.inputs,
             text.out_of_sample,
             text.embedding,
-            labels,
-            taught,
+            lesson.labels,
+            np.concatenate([taught, np.tile(np.intersect1d(taught, lesson.new), settings.emphasis - 1)]),
             settings=settings.fusion,
             seed=seed,
-            start=start,
+            start=None if inherited is None else inherited.weights,
             tick=progress,
         )
-        judged = held_out
     tick("calibration and casebook")
-    logits, pictures = _out_of_sample(student, inputs, text)
-    if fused:
-        _whiten(student, pictures[np.intersect1d(taught, np.flatnonzero(inputs.present[:, FRAMES]))])
-    calibrating = judged if fused else judged[labels[judged] != POSITIVE_INDEX]
-    named = slice(None) if fused else slice(POSITIVE_INDEX)
-    weights = None if stands_for is None else stands_for[calibrating]
-    temperature, bias = fit_temperature(logits[calibrating, named], labels[calibrating], stands_for_N=weights)
-    student.log_temperature.fill_(float(np.log(temperature)))
-    student.class_bias[named] = torch.from_numpy(bias)
-    of_uploads = None if stands_for is None else stands_for[judged]
-    logits = _for_share(student, logits, labels[judged], settings.violative_share, of_uploads)
-    _, embeddings = run_student(student, inputs)
-    classifier = student.calibrated(torch.from_numpy(logits[judged])).numpy()
-    citable = np.flatnonzero(np.linalg.norm(embeddings, axis=1) > 0.5)
-    chosen = choose_precedents([cases[row] for row in citable], at_most=settings.precedents_at_most, rng=rng)
-    known = citable[chosen]
-    casebook = casebook_of(cases, embeddings, known)
+    classifier = _calibrated(student, lesson, text, taught, judged, settings.violative_share)
+    _, embeddings = run_student(student, lesson.inputs)
+    known = _precedents(lesson, embeddings, settings, inherited, rng)
     others = np.setdiff1d(known, judged) if fused else known
-    seen_by_judged = casebook_of(cases, embeddings, others)
+    casebook, seen_by_judged = (casebook_of(lesson.cases, embeddings, rows) for rows in (known, others))
     masked = _own_position(others, judged)
     blend = Blend(floor=_floor(seen_by_judged, embeddings[judged], masked, settings.as_like_as))
-    blended = search(replace(seen_by_judged, blend=blend), embeddings[judged], classifier, exclude=masked).probabilities
+    casebook, seen_by_judged = (replace(one, blend=blend).with_floors() for one in (casebook, seen_by_judged))
+    blended = search(seen_by_judged, embeddings[judged], classifier, exclude=masked).probabilities
     if not np.isfinite(blended).all() or np.ptp(blended[:, POSITIVE_INDEX]) < 1e-4:
         raise CheckFailedError(f"training collapsed: {len(judged)} unseen cases get one and the same probability")
-    thresholds = choose_thresholds(blended, labels[judged])
-    if settings.costs is not None:
-        by_category = thresholds_by_cost(blended, labels[judged], settings.costs)
-        thresholds = Thresholds(toxicity=thresholds.toxicity, by_category=by_category)
+    labels = lesson.labels[judged]
+    thresholds = Thresholds(
+        toxicity=toxicity_line(blended, labels), by_category=thresholds_by_cost(blended, labels, settings.costs)
+    )
     return Policy(
         student.eval(),
-        replace(casebook, blend=blend),
+        casebook,
         [evidence[row] for row in known],
         thresholds,
-        metrics=_metrics(blended, classifier, labels[judged], thresholds),
+        metrics=_metrics(blended, classifier, labels, thresholds),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """What is learned from: N cases, their inputs and labels [N], how many uploads each speaks for, rows of the new."""
+
+    cases: list[DecidedCase]
+    inputs: ModelInputs
+    labels: npt.NDArray[np.int64]
+    stands_for: npt.NDArray[np.float32]
+    new: npt.NDArray[np.int64]
+
+
+def _lesson(evidence: Sequence[Evidence], settings: TrainSettings, new: Collection[str]) -> _Lesson:
+    cases = [item.case for item in evidence]
+    if len({case.category for case in cases}) < 2:
+        raise BadInputError(f"{len(cases)} cases of one category, training needs at least two categories")
+    return _Lesson(
+        cases,
+        preprocess([case.upload for case in cases], [item.frames for item in evidence], settings.inputs),
+        np.array([case.category.position for case in cases], np.int64),
+        uploads_spoken_for(cases),
+        np.flatnonzero([case.case_id in new for case in cases]),
+    )
+
+
+def _words(
+    lesson: _Lesson, settings: TrainSettings, inherited: Inheritance | None, rng: np.random.Generator, seed: int
+) -> TextFit:
+    """The text tower's fit, its axes those of the parent's."""
+    text = fit_text(
+        lesson.inputs,
+        lesson.labels,
+        buckets=settings.inputs.text_buckets,
+        settings=settings.text,
+        seed=seed,
+        stands_for=lesson.stands_for,
+        new=lesson.new,
+        emphasis=settings.emphasis,
+    )
+    if inherited is None:
+        return text
+    some = np.sort(rng.permutation(len(lesson.cases))[:ALIGNED_BY])
+    return turned(text, some, inherited.embed(lesson.inputs.take(some)))
+
+
+def _student(text: TextFit, settings: TrainSettings, *, fused: bool) -> Student:
+    """A student whose text tower is fitted, and nothing else."""
+    shape = StudentShape(
+        settings.inputs.text_buckets, text_dim=text.embedding.shape[1], n_taught=len(text.taught), fused=fused
+    )
+    student = Student(shape)
+    for name in ("table", "bias", "shift", "taught", "taught_violative", "stack", "unseen_idf"):
+        getattr(student.text, name).copy_(torch.from_numpy(getattr(text, name)))
+    return student
+
+
+def _calibrated(
+    student: Student,
+    lesson: _Lesson,
+    text: TextFit,
+    taught: npt.NDArray[np.int64],
+    judged: npt.NDArray[np.int64],
+    share: float | None,
+) -> npt.NDArray[np.float32]:
+    """Calibrate the student in place on the judged rows; returns what it says of them, out of sample, [J, 16]."""
+    logits, pictures = _out_of_sample(student, lesson.inputs, text)
+    fused, labels = student.shape.fused, lesson.labels
+    if fused:
+        _whiten(student, pictures[np.intersect1d(taught, np.flatnonzero(lesson.inputs.present[:, FRAMES]))])
+    calibrating = judged if fused else judged[labels[judged] != POSITIVE_INDEX]
+    named = slice(None) if fused else slice(POSITIVE_INDEX)
+    temperature, bias = fit_temperature(
+        logits[calibrating, named], labels[calibrating], stands_for_N=lesson.stands_for[calibrating]
+    )
+    student.log_temperature.fill_(float(np.log(temperature)))
+    student.class_bias[named] = torch.from_numpy(bias)
+    logits = _for_share(student, logits, labels[judged], share, lesson.stands_for[judged])
+    return student.calibrated(torch.from_numpy(logits[judged])).numpy()
+
+
+def _precedents(
+    lesson: _Lesson,
+    embeddings: npt.NDArray[np.float32],
+    settings: TrainSettings,
+    inherited: Inheritance | None,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.int64]:
+    """Rows that become precedents: what is new, then what was one, then others."""
+    citable = np.flatnonzero(np.linalg.norm(embeddings, axis=1) > 0.5)
+    first = () if inherited is None else (inherited.new, inherited.precedents)
+    cases = [lesson.cases[row] for row in citable]
+    return citable[choose_precedents(cases, at_most=settings.precedents_at_most, rng=rng, first=first)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,15 +346,6 @@ def _own_position(precedent_rows: npt.NDArray[np.int64], judged: npt.NDArray[np.
     return np.array([positions.get(int(row), -1) for row in judged], np.int64)
 
 
-def _stratified(labels: npt.NDArray[np.int64], share: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Rows held out: about `share` of each label."""
-    chosen = [
-        rows[: round(share * len(rows))]
-        for rows in (rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels))
-    ]
-    return np.sort(np.concatenate(chosen))
-
-
 def _out_of_sample(
     student: Student, inputs: ModelInputs, text: TextFit, *, batch: int = 64
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -302,7 +384,7 @@ def _for_share(
     logits_N_16: npt.NDArray[np.float32],
     labels_N: npt.NDArray[np.int64],
     share: float | None,
-    stands_for_N: npt.NDArray[np.float32] | None,
+    stands_for_N: npt.NDArray[np.float32],
 ) -> npt.NDArray[np.float32]:
     """Move the student's odds of positive from the cases' share of violative ones to `share`; returns its logits then.
 

@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from bench.brigade.attack import Attack, weighed_honestly
 from bench.brigade.world import START, BrigadeSettings
-from bench.trend_videos import Shown, usual_videos
 from contracts.taxonomy import Category
 from contracts.verdicts import Decision
 from contracts.videos import VideoUploaded
@@ -29,6 +28,7 @@ from policy.decide import toxicity_of
 from policy.gate.judged import DECISIONS, REVIEW, judge_all
 from policy.train import Lineage, TrainSettings, train, write_release
 from serving.releases import ReleaseFolder, open_release
+from streams.painted import Shown, usual_videos
 
 WEEK_LATER = START + timedelta(days=7)
 _Score = tuple[float, int]

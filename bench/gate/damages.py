@@ -116,20 +116,13 @@ def _embedded_by_another(policy: Policy) -> Policy:
 
 def _shouting(policy: Policy) -> Policy:
     blend = replace(policy.casebook.blend, strength=500.0, floor=0.0, k=64)
-    return replace(policy, casebook=replace(policy.casebook, blend=blend))
+    return replace(policy, casebook=replace(policy.casebook, blend=blend, floors=None))
 
 
 def _forgotten(category: Category) -> Callable[[Policy], Policy]:
     def change(policy: Policy) -> Policy:
-        book = policy.casebook
-        rows = np.flatnonzero(book.categories != category.position)
-        kept = replace(
-            book,
-            embeddings=book.embeddings[rows],
-            case_ids=tuple(book.case_ids[row] for row in rows.tolist()),
-            categories=book.categories[rows],
-            weights=book.weights[rows],
-        )
+        rows = np.flatnonzero(policy.casebook.categories != category.position)
+        kept = policy.casebook.only(rows)
         return replace(policy, casebook=kept, precedents=[policy.precedents[row] for row in rows.tolist()])
 
     return change
@@ -187,10 +180,7 @@ def _overfit(_: Policy, taught: list[Evidence], path: Path) -> None:
 
 
 def _no_precedents(policy: Policy) -> Policy:
-    book = policy.casebook
-    empty = replace(
-        book, embeddings=book.embeddings[:0], case_ids=(), categories=book.categories[:0], weights=book.weights[:0]
-    )
+    empty = policy.casebook.only(np.zeros(0, np.int64))
     return replace(policy, casebook=empty, precedents=[])
 
 

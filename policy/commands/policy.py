@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contracts.errors import BadInputError
-from policy.commands.options import FILE, FOLDER
+from policy.commands.options import FILE, FOLDER, RELEASES
 from policy.commands.progress import progress_of, say
 from policy.commands.publication import PUBLICATION_COMMANDS
 from policy.commands.refresh import refresh
@@ -37,8 +37,19 @@ def policy() -> None:
 @click.option("--media-root", "roots", type=FOLDER, multiple=True, help="Where media may lie [the cases' folder].")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Decoding processes.")
-def train(cases_path: Path, out: Path, parent: Path | None, roots: tuple[Path, ...], seed: int, workers: int) -> None:
+@RELEASES
+def train(
+    cases_path: Path,
+    out: Path,
+    parent: Path | None,
+    roots: tuple[Path, ...],
+    seed: int,
+    workers: int,
+    releases: Path,
+) -> None:
     """Train a release from decided cases: student, calibration, casebook and thresholds.
+
+    What taught it is kept as a data snapshot under --releases, for the refresh that follows it.
 
     \b
     Example:
@@ -46,6 +57,7 @@ def train(cases_path: Path, out: Path, parent: Path | None, roots: tuple[Path, .
       precedent policy train --cases clips/cases.jsonl --out release-1
     """
     from policy.evidence import gather, read_cases
+    from policy.refresh.snapshots import reference_to, write_snapshot
     from policy.train import Lineage, TrainSettings, write_release
     from policy.train import train as train_policy
     from serving.preprocess.media import DecodePool, PoolSettings
@@ -67,7 +79,15 @@ def train(cases_path: Path, out: Path, parent: Path | None, roots: tuple[Path, .
     with progress_of(len(cases), "decoding") as advance:
         evidence = asyncio.run(decode_all(advance))
     trained = train_policy(evidence, settings=settings, seed=seed, tick=say)
-    release = write_release(trained, out, Lineage.of(cases, before), settings=settings, now=datetime.now(UTC))
+    _, snapshot = write_snapshot(evidence, releases / "datasets")
+    release = write_release(
+        trained,
+        out,
+        Lineage.of(cases, before),
+        settings=settings,
+        now=datetime.now(UTC),
+        beside=reference_to(snapshot),
+    )
     click.echo(
         json.dumps({"release": str(out), "version": release.version, "parent": release.parent, **release.metrics})
     )

@@ -30,7 +30,6 @@ STEPS = ("collect", "mine", "build", "train", "gate", "promote")
 @click.option("--as", "seat", type=click.Choice(get_args(Seat)), default="shadow", show_default=True)
 @click.option("--cases", "cases_at_most", type=click.IntRange(min=2), default=20_000, show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--by-cost", is_flag=True, help="Lines by what errors cost instead of by precision.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @RELEASES
 def refresh(
@@ -45,7 +44,6 @@ def refresh(
     seat: Seat,
     cases_at_most: int,
     epochs: int,
-    by_cost: bool,
     seed: int,
     releases: Path,
 ) -> None:
@@ -86,7 +84,6 @@ def refresh(
             seed=seed,
             cases_at_most=cases_at_most,
             epochs=epochs,
-            by_cost=by_cost,
             seat=seat,
         )
         run = RefreshRun.begin(home, plan)

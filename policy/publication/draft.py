@@ -176,14 +176,4 @@ def _casebook(
 
 def without(casebook: Casebook, rows: Sequence[int]) -> Casebook:
     """The casebook without the precedents at `rows`; those that are left keep their voices."""
-    stay = np.setdiff1d(np.arange(len(casebook)), np.asarray(rows, np.int64))
-    taught = len(casebook) if casebook.n_taught is None else casebook.n_taught
-    return replace(
-        casebook,
-        embeddings=casebook.embeddings[stay],
-        case_ids=tuple(casebook.case_ids[row] for row in stay),
-        categories=casebook.categories[stay],
-        weights=casebook.weights[stay],
-        n_taught=int((stay < taught).sum()),
-        floors=None if casebook.floors is None else casebook.floors[stay],
-    )
+    return casebook.only(np.setdiff1d(np.arange(len(casebook)), np.asarray(rows, np.int64)))

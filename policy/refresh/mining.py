@@ -5,16 +5,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from contracts.cases import CaseReason
 from contracts.errors import BadInputError
 from contracts.records import Id, Probability, Record
 from contracts.taxonomy import Category
 from policy.casebook import Evidence
+from policy.sampling import sample_with_rare
 
-RARE = 50
-"""Of a category as many older cases stay whatever the others are."""
 NEWS_SHARE = 0.5
 """At most so much of a full mixture is new: nothing old is forgotten for a busy day."""
 FEWEST_AUDITED = 100
@@ -66,26 +64,13 @@ def choose_mixture(
     rng = np.random.default_rng(seed)
     room = max(at_most - len(kept), int(NEWS_SHARE * at_most))
     news = sorted((first if first is not None else rng.permutation(len(new)).tolist())[:room])
-    replayed = replay([old[row].case.category for row in kept], at_most=at_most - len(news), rng=rng)
+    replayed = sample_with_rare([old[row].case.category for row in kept], at_most=at_most - len(news), rng=rng)
     chosen = [*(Chosen(0, kept[row]) for row in replayed.tolist()), *(Chosen(1, row) for row in news)]
     found = {(old, new)[side][row].case.category for side, row in chosen}
     if len(found) < 2:
         only = next(iter(found)).value
         raise BadInputError(f"{len(chosen)} cases, all {only}: a refresh needs at least two categories")
     return chosen
-
-
-def replay(categories: Sequence[Category], *, at_most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Rows of the older cases that are learned again: all, or `RARE` of each category and others at random."""
-    if len(categories) <= at_most:
-        return np.arange(len(categories), dtype=np.int64)
-    order = rng.permutation(len(categories))
-    labels = np.array([category.position for category in categories])[order]
-    rank = np.zeros(len(order), np.int64)  # the place of each among its category's
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        rank[rows] = np.arange(len(rows))
-    return np.sort(order[np.argsort(rank >= RARE, kind="stable")][: max(0, at_most)])
 
 
 def most_telling(asked: Sequence[Asked]) -> list[int]:

@@ -6,16 +6,16 @@ newly ruled cases -------------------+         -> calibrated, precedents embedde
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from contracts.errors import BadInputError
 from contracts.releases import InputShape
 from contracts.taxonomy import Category
 from policy.casebook import Evidence
 from policy.costs import Costs
-from policy.fusion import FusionSettings, Weights, weights_of
+from policy.fusion import FusionSettings, weights_of
 from policy.refresh.mining import choose_mixture
-from policy.train import Policy, Tick, TrainSettings, train
+from policy.train import Inheritance, Policy, Tick, TrainSettings, run_student, train
 from serving.student import Student
 
 SHARE = "violative_share"
@@ -24,16 +24,12 @@ SHARE = "violative_share"
 
 @dataclass(frozen=True, slots=True)
 class RefreshSettings:
-    """How a refresh learns: from how many cases, for how many epochs from the parent's weights, by which costs.
-
-    costs None: lines by precision, as a parent without costs has them. Lines by cost after such a parent act on other
-    videos, which the gate refuses (seen: review and removal began later, 65% of the harmful acted on instead of 90%).
-    """
+    """How a refresh learns: from how many cases, for how many epochs from the parent's weights, by which costs."""
 
     cases_at_most: int = 20_000
     epochs: int = 5
     learning_rate: float = 1.5e-3
-    costs: Costs | None = None
+    costs: Costs = field(default_factory=Costs)
 
 
 def refresh_policy(
@@ -56,7 +52,12 @@ def refresh_policy(
     share = parent.metrics.get(SHARE, violative_share(old or new))
     fused = parent.student.shape.fused
     return train_from(
-        weights_of(parent.student) if fused else None,
+        Inheritance(
+            weights_of(parent.student) if fused else None,
+            lambda inputs: run_student(parent.student, inputs)[1],
+            {item.case.case_id for item in new},
+            frozenset(parent.casebook.case_ids),
+        ),
         [(old, new)[side][row] for side, row in mixed],
         settings=train_settings(settings, inputs_of(parent.student), share=share, fused=fused),
         seed=seed,
@@ -65,15 +66,15 @@ def refresh_policy(
 
 
 def train_from(
-    start: Weights | None,
+    inherited: Inheritance,
     evidence: Sequence[Evidence],
     *,
     settings: TrainSettings,
     seed: int,
     tick: Tick = lambda _: None,
 ) -> Policy:
-    """Train from a parent's weights; the policy remembers which share of violative videos it holds for."""
-    policy = train(evidence, settings=settings, seed=seed, start=start, tick=tick, progress=tick)
+    """Train from what a parent leaves; the policy remembers which share of violative videos it holds for."""
+    policy = train(evidence, settings=settings, seed=seed, inherited=inherited, tick=tick, progress=tick)
     share = settings.violative_share
     return policy if share is None else replace(policy, metrics=policy.metrics | {SHARE: share})
 

@@ -42,7 +42,6 @@ class Plan(Record):
     cases_at_most: Count = 20_000
     epochs: Count = 5
     learning_rate: float = Field(1.5e-3, gt=0)
-    by_cost: bool = False
     seat: Seat = "shadow"
 
 

@@ -56,6 +56,11 @@ def write_snapshot(evidence: Sequence[Evidence], datasets: Path) -> tuple[Path, 
     return home, snapshot
 
 
+def reference_to(snapshot: Snapshot) -> dict[str, str]:
+    """What lies beside a release to name the snapshot that taught it: texts by file name."""
+    return {REFERENCE: snapshot.model_dump_json(indent=2) + "\n"}
+
+
 def open_snapshot(home: Path) -> Snapshot:
     """Read a snapshot's manifest, every shard verified; raises `BadInputError` naming file and rule."""
     path = home / MANIFEST

@@ -16,8 +16,7 @@ from contracts.cases import DecidedCase
 from contracts.errors import BadInputError, CheckFailedError
 from contracts.releases import GateResult
 from policy.benchmark.kuaimod import refuse_taught
-from policy.casebook import Evidence, read_precedents
-from policy.costs import Costs
+from policy.casebook import Evidence, precedent_ids, read_precedents
 from policy.evidence import read_cases, read_taught_categories
 from policy.fusion import read_weights
 from policy.gate.command import gate_files
@@ -29,9 +28,10 @@ from policy.refresh.docket import Rulings, asked_of
 from policy.refresh.mining import choose_mixture, most_telling, share_of_traffic
 from policy.refresh.refit import SHARE, RefreshSettings, train_from, train_settings, violative_share
 from policy.refresh.run import Built, Collected, Mined, Promoted, RefreshRun, Trained, clear
-from policy.refresh.snapshots import REFERENCE, Snapshot, open_snapshot, read_snapshot, write_snapshot
+from policy.refresh.snapshots import REFERENCE, Snapshot, open_snapshot, read_snapshot, reference_to, write_snapshot
 from policy.releases import promote as promote_release
-from policy.train import Lineage, Tick, write_release
+from policy.train import Inheritance, Lineage, Tick, write_release
+from serving.in_process import StudentEmbedder
 from serving.releases import MANIFEST, WEIGHTS, ReleaseFolder, ReleasesRoot, digest_of, open_release
 
 AN_AUTHOR_AT_MOST = 200
@@ -139,15 +139,19 @@ def train(run: RefreshRun, *, now: datetime, tick: Tick = lambda _: None) -> Tra
         start = read_weights(weights) if WEIGHTS in parent.release.digests else None
         tick(f"{len(evidence)} cases, from {'the weights of ' + str(weights) if start else 'the beginning'}")
         plan = run.plan
-        costs = Costs() if plan.by_cost else None
-        refresh = RefreshSettings(plan.cases_at_most, plan.epochs, plan.learning_rate, costs)
+        refresh = RefreshSettings(plan.cases_at_most, plan.epochs, plan.learning_rate)
         fused = True if start else None
+        inherited = Inheritance(
+            start,
+            lambda inputs: StudentEmbedder(parent.student).embed(inputs)[1],
+            {one.case_id for one in collected.asked},
+            precedent_ids(parent.precedents),
+        )
         settings = train_settings(refresh, parent.release.inputs, share=built.violative_share, fused=fused)
-        policy = train_from(start, evidence, settings=settings, seed=plan.seed, tick=tick)
+        policy = train_from(inherited, evidence, settings=settings, seed=plan.seed, tick=tick)
         clear(run.candidate)
         lineage = Lineage(collected.version, collected.parent_version, tuple(item.case for item in evidence))
-        beside = {
-            REFERENCE: open_snapshot(Path(built.dataset)).model_dump_json(indent=2) + "\n",
+        beside = reference_to(open_snapshot(Path(built.dataset))) | {
             "refresh.json": run.lineage(collected.sequence).model_dump_json(indent=2) + "\n",
         }
         release = write_release(policy, run.candidate, lineage, settings=settings, now=now, beside=beside)

@@ -6,8 +6,8 @@ For a video with embedding x and the k nearest precedents (cosine s_j, weight u_
     probabilities = (classifier + sum_j vote_j onehot(y_j)) / (1 + sum_j vote_j)
 
 The voice of a precedent is u_j times how much is listened to it: little where the student was trained on it and has
-said so already, much where it was decided since. The floor of what was decided since is its own: the cosine that all
-but `NEWS_HEARD_BY` of what was known before stay under. A precedent of a kind that nobody has seen is far from all of
+said so already, much where it was decided since. The floor of each is its own: the cosine that all but `HEARD_BY` of
+what is known stay under, or was before it was decided. A precedent of a kind that nobody has seen is far from all of
 that, and heard from afar; one like much else only by its likes. The classifier counts as one
 vote, so precedents that are not near leave it exactly as it is. What did not vote is not cited. `casebook.onnx`
 computes the same; this is its oracle, and what training searches with.
@@ -25,9 +25,10 @@ from serving.scorer import N_CITED, Scores
 
 MOST_NEAREST = 1_024
 ROWS_AT_ONCE = 512
-NEWS_HEARD_BY = 0.005
-FEWEST_KNOWN = 200
-"""With fewer precedents known before, their cosines say little of what is usual: the blend's floor holds."""
+HEARD_BY = 0.005
+FEWEST_KNOWN, KNOWN_AT_MOST = 200, 2_000
+"""With fewer precedents known, their cosines say little of what is usual; more tell no more."""
+THE_SAME = 1.0 - 1e-5
 
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
@@ -108,9 +109,6 @@ class Casebook:
     def with_news(self, precedents: "Casebook") -> "Casebook":
         """Return the casebook to publish between two releases: these precedents were decided since the training."""
         known = self.embeddings[: len(self) if self.n_taught is None else self.n_taught]
-        usual = np.full(len(precedents), self.blend.floor, np.float32)
-        if len(known) >= FEWEST_KNOWN and len(precedents):
-            usual = np.quantile(known @ precedents.embeddings.T, 1.0 - NEWS_HEARD_BY, axis=0).astype(np.float32)
         before = np.full(len(self), self.blend.floor, np.float32) if self.floors is None else self.floors
         return replace(
             self,
@@ -119,7 +117,38 @@ class Casebook:
             categories=np.concatenate([self.categories, precedents.categories]),
             weights=np.concatenate([self.weights, precedents.weights]),
             n_taught=len(self) if self.n_taught is None else self.n_taught,
-            floors=np.concatenate([before, np.clip(usual, 0.0, 0.95)]),
+            floors=np.concatenate([before, self._floors(known, precedents.embeddings)]),
+        )
+
+    def with_floors(self) -> "Casebook":
+        """Return the casebook of a release, each precedent with its floor; the blend's where there are few."""
+        return (
+            self if len(self) < FEWEST_KNOWN else replace(self, floors=self._floors(self.embeddings, self.embeddings))
+        )
+
+    def _floors(self, known: Floats, precedents: Floats) -> Floats:
+        """Of each precedent, the cosine that all but `HEARD_BY` of the known ones stay under, it and its copies aside.
+
+        By a sample of `KNOWN_AT_MOST` of them; the blend's floor where they are few.
+        """
+        if len(known) < FEWEST_KNOWN or not len(precedents):
+            return np.full(len(precedents), self.blend.floor, np.float32)
+        some = np.linspace(0, len(known), min(len(known), KNOWN_AT_MOST), endpoint=False, dtype=np.int64)
+        cosine = known[some] @ precedents.T
+        cosine[cosine > THE_SAME] = -1.0
+        return np.clip(np.quantile(cosine, 1.0 - HEARD_BY, axis=0), 0.0, 0.95).astype(np.float32)
+
+    def only(self, rows: Positions) -> "Casebook":
+        """Return the casebook of the precedents at ascending `rows`; each keeps its voice and its floor."""
+        taught = len(self) if self.n_taught is None else self.n_taught
+        return replace(
+            self,
+            embeddings=self.embeddings[rows],
+            case_ids=tuple(self.case_ids[row] for row in rows.tolist()),
+            categories=self.categories[rows],
+            weights=self.weights[rows],
+            n_taught=int((rows < taught).sum()),
+            floors=None if self.floors is None else self.floors[rows],
         )
 
     @property

@@ -1,10 +1,10 @@
-"""Calibration and thresholds, by hand."""
+"""Calibration and the toxicity line, by hand."""
 
 import numpy as np
 import pytest
 
-from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX, Category
-from policy.calibration import NEVER, choose_thresholds, expected_calibration_error, fit_temperature
+from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
+from policy.calibration import expected_calibration_error, fit_temperature, toxicity_line
 
 
 def rows(p_violative: list[float]) -> np.ndarray:
@@ -38,26 +38,11 @@ def test_overconfident_logits_get_a_temperature_above_one() -> None:
 def test_the_toxicity_line_separates_what_can_be_separated() -> None:
     p = [0.1] * 700 + [0.55] * 700 + [0.7] * 700
     labels = np.array([POSITIVE_INDEX] * 1400 + [0] * 700)
-    line = choose_thresholds(rows(p), labels).toxicity
+    line = toxicity_line(rows(p), labels)
     assert 0.55 < line < 0.7
 
 
 def test_few_cases_do_not_move_the_toxicity_line() -> None:
     p = [0.1] * 50 + [0.55] * 50 + [0.7] * 50
     labels = np.array([POSITIVE_INDEX] * 100 + [0] * 50)
-    assert choose_thresholds(rows(p), labels).toxicity == 0.5
-
-
-def test_removal_is_never_reached_where_no_probability_is_precise_enough() -> None:
-    labels = np.array([0, POSITIVE_INDEX] * 50)
-    thresholds = choose_thresholds(rows([0.9] * 100), labels)
-    assert thresholds.by_category[Category.ILLEGAL_ACTIVITY].remove == NEVER
-
-
-def test_removal_starts_at_the_lowest_probability_that_keeps_its_precision() -> None:
-    p = [0.95] * 40 + [0.9] * 20 + [0.6] * 40
-    labels = np.array([0] * 60 + [0, POSITIVE_INDEX] * 20)
-    thresholds = choose_thresholds(rows(p), labels, remove_precision=0.97, review_precision=0.8)
-    lines = thresholds.by_category[Category.PLAGIARISM]
-    assert lines.remove == pytest.approx(0.6, abs=0.31)
-    assert lines.review == pytest.approx(0.6)
+    assert toxicity_line(rows(p), labels) == 0.5

@@ -52,6 +52,15 @@ def test_calibrated_probabilities_leave_the_lines_where_they_are_and_overconfide
     assert moved.review == pytest.approx(1 / (1 + np.exp(-(np.log(3.0) + 1.0))), abs=0.04)
 
 
+def test_few_cases_do_not_move_the_lines() -> None:
+    # 500 times 0.95 that is never right: as 2,000 of them would, it does not move the line of removal
+    boasting = scored([0.95] * 500, [False] * 500)
+    lines = thresholds_by_cost(*boasting, Costs(harm=EVEN))[VIOLATIVE[0]]
+    assert lines.remove == pytest.approx(12 / 13, abs=1e-4)
+    many = thresholds_by_cost(*scored([0.95] * 2_000, [False] * 2_000), Costs(harm=EVEN))[VIOLATIVE[0]]
+    assert many.remove > 0.95
+
+
 def test_the_lines_cost_no_more_than_any_shift_of_them_on_calibrated_scores() -> None:
     rng = np.random.default_rng(4)
     p = rng.beta(0.6, 0.9, 50_000)

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 
-import numpy as np
 import pytest
 
 from contracts.cases import CaseReason, DecidedCase
@@ -10,7 +9,7 @@ from contracts.errors import BadInputError
 from contracts.taxonomy import Category
 from contracts.videos import VideoUploaded
 from policy.casebook import Evidence
-from policy.refresh.mining import Asked, Chosen, choose_mixture, most_telling, replay, share_of_traffic
+from policy.refresh.mining import Asked, Chosen, choose_mixture, most_telling, share_of_traffic
 
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
 GOOD, BAD = Category.POSITIVE, Category.PLAGIARISM
@@ -41,13 +40,6 @@ def test_a_full_mixture_is_half_new_and_what_tells_most_comes_first() -> None:
     chosen = choose_mixture(old, new, at_most=6, seed=0, first=[9, 8, 7, 6, 5, 4, 3, 2, 1, 0])
     assert [row for side, row in chosen if side == 1] == [7, 8, 9]
     assert sum(side == 0 for side, _ in chosen) == 3
-
-
-def test_a_replay_keeps_the_rare_whole() -> None:
-    categories = [GOOD] * 1_000 + [BAD] * 30
-    rows = replay(categories, at_most=200, rng=np.random.default_rng(0))
-    assert len(rows) == 200
-    assert (rows >= 1_000).sum() == 30
 
 
 def test_errors_of_the_deployed_policy_come_before_what_it_doubted() -> None:

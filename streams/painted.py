@@ -32,8 +32,8 @@ class Shown(NamedTuple):
         return self.evidence.case.category
 
     def ruled(self, category: Category) -> Evidence:
-        """The same, ruled so."""
-        case: DecidedCase = self.evidence.case.model_copy(update={"category": category})
+        """The same, brought up for a reason and ruled so."""
+        case: DecidedCase = self.evidence.case.model_copy(update={"category": category, "sampled": 0.0})
         return Evidence(case, self.evidence.frames)
 
 
