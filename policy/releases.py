@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from contracts.errors import BadInputError, first_reason
+from contracts.errors import BadInputError
+from contracts.lines import read_lines
 from contracts.releases import Pin, PointerMove, PublishedCasebook, Release, ReleasePointer, Seat
 from policy.casebook import Evidence, write_precedents
 from policy.gate.results import read_gate_result, refuse_ungated, write_gate_result
@@ -267,19 +266,10 @@ def rollback(root: ReleasesRoot, *, now: datetime, moved_by: str | None = None, 
 
 def read_history(root: ReleasesRoot) -> list[PointerMove]:
     """Every move of the pointer, oldest first; none where nothing was promoted. Raises `BadInputError` by line."""
-    if not root.history_path.exists():
-        return []
-    moves = []
-    for number, line in enumerate(root.history_path.read_bytes().splitlines(), start=1):
-        try:
-            moves.append(PointerMove.model_validate_json(line))
-        except ValidationError as error:
-            raise BadInputError(f"{root.history_path}:{number}: {first_reason(error)}") from error
-    return moves
+    return list(read_lines(root.history_path, PointerMove)) if root.history_path.exists() else []
 
 
 def remember(root: ReleasesRoot, move: PointerMove) -> None:
-    """Append a move to the root's history; the caller holds its turn at the pointer."""
     """Add a line to the history of a root; the caller has its turn at the pointer."""
     with root.history_path.open("a", encoding="utf-8") as history:
         history.write(move.model_dump_json() + "\n")
