@@ -107,6 +107,7 @@ def watch(releases: Path, go_on: bool, moved_by: str | None) -> None:
 @click.option("--parent", type=FOLDER, required=True, help="The release that it is compared with.")
 @click.option("--golden", type=FILE, required=True, help="JSONL of decided cases that taught neither.")
 @click.option("--traffic", type=FILE, help="JSONL of recent uploads, whose decisions are compared.")
+@click.option("--verdicts", type=FILE, help="JSONL of verdicts on the traffic; the parent's own are not asked again.")
 @click.option("--media-root", "roots", type=FOLDER, multiple=True, help="Where media may lie [the files' folders].")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @RELEASES
@@ -115,11 +116,15 @@ def gate(
     parent: Path,
     golden: Path,
     traffic: Path | None,
+    verdicts: Path | None,
     roots: tuple[Path, ...],
     as_json: bool,
     releases: Path,
 ) -> None:
     """Say whether CANDIDATE may follow PARENT: refused with every reason (exit code 1), or passed.
+
+    Verdicts are lines of the topic videos.verdicts, or of the warehouse's table of the same fields, FORMAT JSONEachRow
+    with date_time_output_format = 'iso'. Those of other releases and casebooks are counted and left aside.
 
     \b
     Example:
@@ -130,7 +135,8 @@ def gate(
     from serving.releases import ReleasesRoot
 
     allowed = roots or tuple(sorted({file.resolve().parent for file in (golden, traffic) if file is not None}))
-    result = gate_files(candidate, parent, golden, traffic, roots=allowed, now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    result = gate_files(candidate, parent, golden, traffic, roots=allowed, now=now, verdicts=verdicts)
     write_gate_result(ReleasesRoot(releases), result)
     click.echo(result.model_dump_json(indent=2) if as_json else report(result))
     if not result.passed:
