@@ -15,6 +15,7 @@ from pathlib import Path
 
 from contracts.errors import BadInputError
 from contracts.lines import read_lines
+from contracts.records import Record
 from contracts.releases import Pin, PointerMove, PublishedCasebook, Release, ReleasePointer, Seat
 from policy.casebook import Evidence, write_precedents
 from policy.gate.results import read_gate_result, refuse_ungated, write_gate_result
@@ -46,6 +47,13 @@ def new_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
+
+
+def drop_folder(path: Path) -> None:
+    """Take a folder out of sight by one rename, then from the disk."""
+    gone = path.with_name(f".{path.name}.gone")
+    path.rename(gone)
+    shutil.rmtree(gone)
 
 
 def write_manifest(folder: Path, make_release: Callable[[dict[str, str]], Release]) -> Release:
@@ -271,10 +279,15 @@ def read_history(root: ReleasesRoot) -> list[PointerMove]:
 
 def remember(root: ReleasesRoot, move: PointerMove) -> None:
     """Add a line to the history of a root; the caller has its turn at the pointer."""
-    with root.history_path.open("a", encoding="utf-8") as history:
-        history.write(move.model_dump_json() + "\n")
-        history.flush()
-        os.fsync(history.fileno())
+    add_line(root.history_path, move)
+
+
+def add_line(path: Path, record: Record) -> None:
+    """Add a record to a file of JSON lines; it is on the disk when this returns."""
+    with path.open("a", encoding="utf-8") as lines:
+        lines.write(record.model_dump_json() + "\n")
+        lines.flush()
+        os.fsync(lines.fileno())
 
 
 def _live_before(pin: Pin, moves: Sequence[PointerMove]) -> Pin | None:

@@ -12,6 +12,7 @@ import click
 from contracts.errors import BadInputError
 from policy.commands.options import FILE, FOLDER
 from policy.commands.progress import progress_of, say
+from policy.commands.pruning import prune
 from policy.commands.publication import PUBLICATION_COMMANDS
 from policy.commands.refresh import refresh
 from policy.commands.releases import RELEASE_COMMANDS
@@ -73,5 +74,5 @@ def train(cases_path: Path, out: Path, parent: Path | None, roots: tuple[Path, .
     )
 
 
-for command in (*RELEASE_COMMANDS, *PUBLICATION_COMMANDS, refresh):
+for command in (*RELEASE_COMMANDS, *PUBLICATION_COMMANDS, prune, refresh):
     policy.add_command(command)

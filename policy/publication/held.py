@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from contracts.errors import BadInputError, first_reason
 from contracts.releases import HeldCasebook, Pin, PublishedCasebook
+from policy.releases import drop_folder
 from serving.releases import CASEBOOK_MANIFEST, ReleasesRoot, open_casebook
 
 HELD = "held.json"
@@ -52,10 +53,8 @@ def read_held(root: ReleasesRoot, version: int) -> Held:
 
 
 def drop_held(held: Held) -> None:
-    """What waits no more vanishes at once, by a rename, then for good."""
-    gone = held.path.with_name(f".{held.path.name}.gone")
-    held.path.rename(gone)
-    shutil.rmtree(gone)
+    """What waits no more vanishes at once."""
+    drop_folder(held.path)
 
 
 def clear_drafts(root: ReleasesRoot) -> None:
@@ -67,14 +66,14 @@ def clear_drafts(root: ReleasesRoot) -> None:
 
 
 def next_version(root: ReleasesRoot) -> int:
-    """One more than the version of any release or casebook of the root, held or published."""
+    """One more than the version of any release or casebook that the root has or had, held, published or pruned."""
     found = {
         int(home.name)
         for kind in ("releases", "casebooks", "held")
         for home in (root.path / kind).glob("*")
         if home.name.isdigit()
     }
-    return max(found, default=0) + 1
+    return max(found | root.pruned().keys(), default=0) + 1
 
 
 def with_same_precedents(root: ReleasesRoot, pin: Pin, precedents: str) -> PublishedCasebook | None:
