@@ -237,7 +237,7 @@ def erase_user(user_ids: tuple[str, ...]) -> None:
 
     Rows about what they did are deleted, their uploads and appeals included. Verdicts on their videos and rulings
     that they made stay, without their name. Topics keep events for as long as their retention says: run it again after
-    a replay.
+    a replay. What the docket has of an author, and what was learned of it, `case erase-author` erases.
 
     \b
     Example:
