@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -77,13 +76,6 @@ class Bench:
     def sent(self) -> list[tuple[str, str]]:
         uploads = [VideoUploaded.model_validate_json(record.value) for record in self.records]
         return [(upload.video_id, upload.event_id) for upload in uploads]
-
-
-@pytest.fixture
-def notebook(tmp_path: Path):
-    opened = Notebook(tmp_path)
-    yield opened
-    opened.close()
 
 
 def test_a_ruled_video_is_sent_when_its_ruling_serves_and_until_it_is_judged_by_it(notebook: Notebook) -> None:

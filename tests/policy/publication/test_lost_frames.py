@@ -8,15 +8,15 @@ from contracts.taxonomy import Category
 from policy.reasoning.adjudicate import adjudicate, read_opinions
 from policy.reasoning.adjudicator import Opinion
 from policy.reasoning.question import Question
+from tests.policy.docket.cases import frames_digest
 from tests.policy.publication.conftest import LIKE_IT, TREND, VLM, Court, video
 
 
 def lose_frames(court: Court, case_id: str) -> Path:
     """Remove the file of a case's frozen frames from the docket's folder."""
-    evidence = court.docket.file(case_id).opened.evidence
-    assert evidence is not None
-    assert evidence.frames_digest is not None
-    place = court.docket.folder / "frames" / f"{evidence.frames_digest.removeprefix('sha256:')}.npz"
+    digest = frames_digest(court.docket.file(case_id))
+    assert digest is not None
+    place = court.docket.folder / "frames" / f"{digest.removeprefix('sha256:')}.npz"
     place.unlink()
     return place
 
