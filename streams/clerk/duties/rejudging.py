@@ -7,13 +7,12 @@ from typing import Protocol
 
 from contracts.cases import Ruling
 from contracts.releases import Pin
-from contracts.topics import VIDEOS_UPLOADED
 from contracts.verdicts import Verdict
 from contracts.videos import VideoUploaded
 from policy.cases.rejudging import to_judge_again
 from streams.clerk.duties.announcing import Delivery
 from streams.clerk.notebook import Notebook
-from streams.kafka.delivery import OutgoingRecord
+from streams.kafka.records import of_uploads
 
 log = logging.getLogger(__name__)
 MARK = "rejudge"
@@ -93,13 +92,7 @@ class Rejudging:
                 left.append(one.sequence)
             else:
                 log.warning("video %s keeps its verdict: no casebook came to know %s", ruling.video_id, ruling.event_id)
-        topic = VIDEOS_UPLOADED.name
-        self._delivery.send_now(
-            [
-                OutgoingRecord(topic, v.video_id.encode(), v.model_dump_json(exclude_none=True).encode())
-                for v in versions
-            ]
-        )
+        self._delivery.send_now(of_uploads(versions))
         done = min(left) - 1 if left else pending[-1].sequence
         if done > mark:
             self._notebook.advance(MARK, str(done))
