@@ -81,11 +81,9 @@ def watch(releases: Path, go_on: bool, by: str | None) -> None:
     from policy.rollout.watch import WATCH
     from policy.rollout.watch import watch as look_once
     from serving.releases import ReleasesRoot
-    from warehouse.address import connect, parse_address
+    from warehouse.address import address_in, connect
 
-    if not (url := os.environ.get("PRECEDENT_WAREHOUSE")):
-        raise BadInputError("PRECEDENT_WAREHOUSE is not set, must be http://user:password@host:port/database")
-    figures_of = figures_from(connect(parse_address(url)))
+    figures_of = figures_from(connect(address_in(os.environ)))
     look = look_once(ReleasesRoot(releases), figures_of, now=datetime.now(UTC), go_on=go_on, moved_by=by or WATCH)
     if look.candidate is None:
         click.echo(look.assessment.reason)
