@@ -14,11 +14,10 @@ from datetime import datetime
 from pathlib import Path
 
 from contracts.errors import BadInputError
-from contracts.lines import read_lines
-from contracts.records import Record
 from contracts.releases import Pin, PointerMove, PublishedCasebook, Release, ReleasePointer, Seat
 from policy.casebook import Evidence, write_precedents
 from policy.gate.results import read_gate_result, refuse_ungated, write_gate_result
+from policy.moves import live_before, read_history, remember
 from serving.casebook import Casebook, write_casebook
 from serving.releases import (
     CASEBOOK,
@@ -254,7 +253,7 @@ def rollback(root: ReleasesRoot, *, now: datetime, moved_by: str | None = None, 
                 f"{root.pointer_path}: previous == None, nothing was live before release {before.live.release_version}"
             )
         root.open_pin(before.previous)
-        earlier = _live_before(before.previous, read_history(root))
+        earlier = live_before(before.previous, read_history(root))
         pointer = ReleasePointer(live=before.previous, updated_at=now, previous=earlier)
         write_pointer(root, pointer)
         remember(
@@ -270,37 +269,3 @@ def rollback(root: ReleasesRoot, *, now: datetime, moved_by: str | None = None, 
             ),
         )
     return pointer
-
-
-def read_history(root: ReleasesRoot) -> list[PointerMove]:
-    """Every move of the pointer, oldest first; none where nothing was promoted. Raises `BadInputError` by line."""
-    return list(read_lines(root.history_path, PointerMove)) if root.history_path.exists() else []
-
-
-def remember(root: ReleasesRoot, move: PointerMove) -> None:
-    """Add a line to the history of a root; the caller has its turn at the pointer."""
-    add_line(root.history_path, move)
-
-
-def add_line(path: Path, record: Record) -> None:
-    """Add a record to a file of JSON lines; it is on the disk when this returns."""
-    with path.open("a", encoding="utf-8") as lines:
-        lines.write(record.model_dump_json() + "\n")
-        lines.flush()
-        os.fsync(lines.fileno())
-
-
-def _live_before(pin: Pin, moves: Sequence[PointerMove]) -> Pin | None:
-    """What was live when the release of `pin` was last promoted in the place of another release."""
-    version = pin.release_version
-    return next(
-        (
-            move.live_before
-            for move in reversed(moves)
-            if move.move == "promote"
-            and move.seat == "live"
-            and move.pin.release_version == version
-            and (move.live_before is None or move.live_before.release_version != version)
-        ),
-        None,
-    )

@@ -13,8 +13,10 @@ from pydantic import ValidationError
 
 from contracts.errors import BadInputError, first_reason
 from contracts.releases import HeldCasebook, Pin, PublishedCasebook
+from policy.casebook import read_precedents
+from policy.publication.draft import Draft, mark_of
 from policy.releases import drop_folder
-from serving.releases import CASEBOOK_MANIFEST, ReleasesRoot, open_casebook
+from serving.releases import CASEBOOK_MANIFEST, PRECEDENTS, ReleasesRoot, open_casebook
 
 HELD = "held.json"
 
@@ -50,6 +52,19 @@ def read_held(root: ReleasesRoot, version: int) -> Held:
         raise BadInputError(f"{home / HELD}: {first_reason(error)}") from error
     pin = Pin(release_version=note.before.release_version, casebook_version=version)
     return Held(home, open_casebook(home, pin), note)
+
+
+def stale_because(held: Held, pin: Pin, draft: Draft) -> str | None:
+    """Why what waits may not be published any more, by what serves and would be drafted now; None where it may."""
+    if held.note.before != pin:
+        return f"it would follow {held.note.before!r}, but {pin!r} serves now"
+    waiting = {one.case.case_id: mark_of(one.case) for one in read_precedents(held.path / PRECEDENTS)}
+    now = {mark_of(one.case) for one in draft.news}
+    if fell := sorted(case_id for case_id, mark in waiting.items() if mark not in now):
+        return f"the docket moved on: the ruling of case {fell[0]} is not heard any more, and {len(fell) - 1} more"
+    if stands := sorted(set(held.manifest.fell) - set(draft.fell)):
+        return f"the docket moved on: case {stands[0]} does not fall any more, and {len(stands) - 1} more"
+    return None
 
 
 def drop_held(held: Held) -> None:

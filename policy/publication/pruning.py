@@ -16,11 +16,12 @@ from typing import Literal, NamedTuple
 
 from contracts.errors import BadInputError
 from contracts.releases import Pin, PrunedCasebook, PublishedCasebook
+from policy.moves import add_line, read_history
 from policy.publication.held import all_held
 from policy.refresh.run import Refreshed
 from policy.refresh.snapshots import MANIFEST as SNAPSHOT_MANIFEST
 from policy.refresh.snapshots import REFERENCE, Snapshot
-from policy.releases import add_line, drop_folder, read_history, turn_at
+from policy.releases import drop_folder, turn_at
 from serving.releases import CASEBOOK_MANIFEST, ReleasesRoot, read_manifest
 
 LINEAGE = "refresh.json"

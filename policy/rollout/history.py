@@ -4,7 +4,7 @@ from contracts.releases import Pin
 from policy.casebook import read_precedents
 from policy.evidence import read_taught
 from policy.gate.results import read_gate_result
-from policy.releases import read_history
+from policy.moves import read_history
 from serving.releases import ReleasesRoot, open_casebook, open_release
 
 

@@ -12,7 +12,8 @@ from contracts.errors import BadInputError
 from contracts.releases import GateResult
 from policy.commands.policy import policy
 from policy.gate.results import write_gate_result
-from policy.releases import promote, read_history, rollback
+from policy.moves import read_history
+from policy.releases import promote, rollback
 from serving.releases import ReleasesRoot, digest_of
 from tests.policy.test_releases import make_release
 
