@@ -8,7 +8,6 @@ What serves is never touched: the model server and the workers ask for pins of t
 is named by its move for a day at least.
 """
 
-import shutil
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -69,8 +68,6 @@ def prune(
         if apply:
             for one in found:
                 _delete(root, one, now, pruned_by)
-            for left in root.path.glob("datasets/.*.gone"):  # a prune that was killed
-                shutil.rmtree(left)
     return found
 
 
@@ -121,12 +118,13 @@ def _with_reviewed(root: ReleasesRoot, versions: Iterable[int]) -> set[int]:
 
 
 def _needless_snapshots(root: ReleasesRoot, since: datetime, keep: Collection[Path]) -> list[Path]:
-    """Folders of data snapshots that are old and no release of the root names, nor `keep`."""
+    """Folders of data snapshots that are old and no release of the root names, nor `keep`; drafts of killed writers."""
     named = {path.resolve() for path in keep}
     for home in (root.path / "releases").glob("[0-9]*"):
         named |= {path.resolve() for path in _snapshots_of(root, home)}
-    homes = (home for home in (root.path / "datasets").glob("[0-9a-f]*") if (home / SNAPSHOT_MANIFEST).is_file())
-    old = (home for home in homes if home.stat().st_mtime < since.timestamp())
+    homes = (root.path / "datasets").glob("*")
+    ours = (home for home in homes if home.name.startswith(".") or (home / SNAPSHOT_MANIFEST).is_file())
+    old = (home for home in ours if home.is_dir() and home.stat().st_mtime < since.timestamp())
     return sorted(home for home in old if home.resolve() not in named)
 
 

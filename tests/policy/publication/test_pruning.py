@@ -196,15 +196,21 @@ def test_snapshots_stay_that_a_release_or_its_plan_names_or_that_are_young_or_as
             (court.root.release_path(1) / "dataset.json").write_text(snapshot.model_dump_json())
         age = timedelta(days=1 if name == "young" else 40)
         os.utime(home, ((now - age).timestamp(),) * 2)
+    for name, days in ((".half", 40), (".being written", 1)):  # of a writer that was killed, and of one that writes
+        homes[name] = datasets / name
+        homes[name].mkdir()
+        os.utime(homes[name], ((now - timedelta(days=days)).timestamp(),) * 2)
     plan = Plan(releases="r", parent="p", docket="d", golden=str(tmp_path / "golden"), old=str(homes["old"]))
     lineage = Refreshed(plan=plan, sequence=1)
     (court.root.release_path(1) / "refresh.json").write_text(lineage.model_dump_json())
     assert prune(court.root, Keeping(30), now=now, apply=True) == [], "snapshots go only where they are asked for"
     keeping = Keeping(30, snapshots=True, keep=(homes["asked for"],))
-    assert [one.path for one in prune(court.root, keeping, now=now, apply=False)] == [homes["needless"]]
+    assert [one.path for one in prune(court.root, keeping, now=now, apply=False)] == sorted(
+        [homes["needless"], homes[".half"]]
+    )
     prune(court.root, keeping, now=now, apply=True)
-    assert {name for name in names if homes[name].exists()} == {*names} - {"needless"}
-    assert list(datasets.glob(".*")) == []
+    assert {name for name, home in homes.items() if home.exists()} == {*homes} - {"needless", ".half"}
+    assert len(list(datasets.iterdir())) == 5
 
 
 def test_the_command_lists_then_deletes_and_the_history_tells(court: Court) -> None:
