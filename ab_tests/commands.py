@@ -266,11 +266,9 @@ def _analyse(
 
 
 def _warehouse() -> "WarehouseAddress":
-    from warehouse.address import parse_address
+    from warehouse.address import address_in
 
-    if not (url := os.environ.get("PRECEDENT_WAREHOUSE")):
-        raise BadInputError("PRECEDENT_WAREHOUSE is not set, must be http://user:password@host:port/database")
-    return parse_address(url)
+    return address_in(os.environ)
 
 
 def _open(path: Path) -> BinaryIO:

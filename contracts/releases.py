@@ -167,6 +167,14 @@ class PointerMove(Record):
     reason: Annotated[str, Field(max_length=2_000)] = ""
 
 
+class PrunedCasebook(Record):
+    """A casebook published between releases whose folder was deleted: nothing names it, and its version stays taken."""
+
+    version: Version
+    pruned_at: Time
+    pruned_by: Id | None = None
+
+
 class GateResult(Record):
     """Whether a candidate may follow its parent, with every reason why not and the figures that were compared.
 

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.errors import BadInputError
 from features.config import FeaturesConfig
-from warehouse.address import WarehouseAddress, parse_address
+from warehouse.address import WarehouseAddress, address_in
 
 _STATE = Path(".state")
 
@@ -41,9 +40,7 @@ class DagSettings:
 
     @property
     def warehouse(self) -> WarehouseAddress:
-        if not (url := self.environment.get("PRECEDENT_WAREHOUSE")):
-            raise BadInputError("PRECEDENT_WAREHOUSE is not set, must be http://user:password@host:port/database")
-        return parse_address(url)
+        return address_in(self.environment)
 
     @property
     def media_roots(self) -> tuple[Path, ...]:

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import polars as pl
-from pydantic import ValidationError
 
 from contracts.cases import DecidedCase
-from contracts.errors import BadInputError, first_reason
+from contracts.errors import BadInputError
 from contracts.kuaimod import read_kuaimod
+from contracts.lines import read_lines
 from contracts.taxonomy import CATEGORIES, Category
 from policy.casebook import Evidence, Frames
 from serving.preprocess.media import MediaError
@@ -38,7 +38,7 @@ def read_cases(path: Path) -> list[DecidedCase]:
         first = next((line for line in lines if line.strip()), b"")
     if not first:
         raise BadInputError(f"{path}: is empty, must hold at least one case")
-    cases = [r.to_case() for r in read_kuaimod(path)] if _is_kuaimod(first) else _read_decided(path)
+    cases = [r.to_case() for r in read_kuaimod(path)] if _is_kuaimod(first) else list(read_lines(path, DecidedCase))
     seen: set[str] = set()
     for case in cases:
         if case.case_id in seen:
@@ -117,16 +117,3 @@ def _is_kuaimod(line: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     return isinstance(record, dict) and "tag" in record
-
-
-def _read_decided(path: Path) -> list[DecidedCase]:
-    cases = []
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                cases.append(DecidedCase.model_validate_json(line))
-            except ValidationError as error:
-                raise BadInputError(f"{path}:{number}: {first_reason(error)}") from error
-    return cases

@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from contracts.errors import BadInputError, first_reason
+from contracts.errors import BadInputError
 from contracts.releases import Pin, PointerMove, PublishedCasebook, Release, ReleasePointer, Seat
 from policy.casebook import Evidence, write_precedents
 from policy.gate.results import read_gate_result, refuse_ungated, write_gate_result
+from policy.moves import live_before, read_history, remember
 from serving.casebook import Casebook, write_casebook
 from serving.releases import (
     CASEBOOK,
@@ -47,6 +46,13 @@ def new_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
+
+
+def drop_folder(path: Path) -> None:
+    """Take a folder out of sight by one rename, then from the disk."""
+    gone = path.with_name(f".{path.name}.gone")
+    path.rename(gone)
+    shutil.rmtree(gone)
 
 
 def write_manifest(folder: Path, make_release: Callable[[dict[str, str]], Release]) -> Release:
@@ -247,7 +253,7 @@ def rollback(root: ReleasesRoot, *, now: datetime, moved_by: str | None = None, 
                 f"{root.pointer_path}: previous == None, nothing was live before release {before.live.release_version}"
             )
         root.open_pin(before.previous)
-        earlier = _live_before(before.previous, read_history(root))
+        earlier = live_before(before.previous, read_history(root))
         pointer = ReleasePointer(live=before.previous, updated_at=now, previous=earlier)
         write_pointer(root, pointer)
         remember(
@@ -263,41 +269,3 @@ def rollback(root: ReleasesRoot, *, now: datetime, moved_by: str | None = None, 
             ),
         )
     return pointer
-
-
-def read_history(root: ReleasesRoot) -> list[PointerMove]:
-    """Every move of the pointer, oldest first; none where nothing was promoted. Raises `BadInputError` by line."""
-    if not root.history_path.exists():
-        return []
-    moves = []
-    for number, line in enumerate(root.history_path.read_bytes().splitlines(), start=1):
-        try:
-            moves.append(PointerMove.model_validate_json(line))
-        except ValidationError as error:
-            raise BadInputError(f"{root.history_path}:{number}: {first_reason(error)}") from error
-    return moves
-
-
-def remember(root: ReleasesRoot, move: PointerMove) -> None:
-    """Append a move to the root's history; the caller holds its turn at the pointer."""
-    """Add a line to the history of a root; the caller has its turn at the pointer."""
-    with root.history_path.open("a", encoding="utf-8") as history:
-        history.write(move.model_dump_json() + "\n")
-        history.flush()
-        os.fsync(history.fileno())
-
-
-def _live_before(pin: Pin, moves: Sequence[PointerMove]) -> Pin | None:
-    """What was live when the release of `pin` was last promoted in the place of another release."""
-    version = pin.release_version
-    return next(
-        (
-            move.live_before
-            for move in reversed(moves)
-            if move.move == "promote"
-            and move.seat == "live"
-            and move.pin.release_version == version
-            and (move.live_before is None or move.live_before.release_version != version)
-        ),
-        None,
-    )

@@ -2,6 +2,7 @@
 
 ROOT/pointer.json                      which pins serve (contract `ReleasePointer`)
 ROOT/history.jsonl                     each move of the pointer, a line (contract `PointerMove`), never rewritten
+ROOT/pruned.jsonl                      each casebook that was deleted since, a line (contract `PrunedCasebook`)
 ROOT/gates/<version>.json              what the gate said of that candidate (contract `GateResult`)
 ROOT/releases/<version>/               release.json, student.onnx, casebook.parquet, casebook.onnx, taught.parquet
 ROOT/casebooks/<version>/              a casebook published between releases: casebook.json, .parquet, .onnx
@@ -18,14 +19,16 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from contracts.errors import BadInputError, first_reason
+from contracts.lines import read_lines
 from contracts.records import Record
-from contracts.releases import Pin, PublishedCasebook, Release, ReleasePointer
+from contracts.releases import Pin, PrunedCasebook, PublishedCasebook, Release, ReleasePointer
 from contracts.taxonomy import TAXONOMY_VERSION
 
 R = TypeVar("R", bound=Record)
 
 POINTER = "pointer.json"
 HISTORY = "history.jsonl"
+PRUNED = "pruned.jsonl"
 MANIFEST = "release.json"
 STUDENT = "student.onnx"
 CASEBOOK = "casebook.onnx"
@@ -82,7 +85,7 @@ def open_release(path: Path, *, verify: bool = True) -> ReleaseFolder:
     """
     if not (path / MANIFEST).is_file():
         raise BadInputError(f"{path}: is not a release, it has no {MANIFEST}")
-    release = _read(path / MANIFEST, Release)
+    release = read_manifest(path / MANIFEST, Release)
     if release.taxonomy_version != TAXONOMY_VERSION:
         found = release.taxonomy_version
         raise BadInputError(f"{path / MANIFEST}: taxonomy_version == {found!r}, must be {TAXONOMY_VERSION!r}")
@@ -97,7 +100,7 @@ def open_casebook(path: Path, pin: Pin) -> PublishedCasebook:
     """
     if not (path / CASEBOOK_MANIFEST).is_file():
         raise BadInputError(f"{path}: is not a published casebook, it has no {CASEBOOK_MANIFEST}")
-    casebook = _read(path / CASEBOOK_MANIFEST, PublishedCasebook)
+    casebook = read_manifest(path / CASEBOOK_MANIFEST, PublishedCasebook)
     if casebook.pin != pin:
         raise BadInputError(f"{path / CASEBOOK_MANIFEST}: is for {casebook.pin!r}, must be for {pin!r}")
     _check_files(path / CASEBOOK_MANIFEST, casebook.digests, CASEBOOK_DIGESTED, verify=True)
@@ -114,7 +117,8 @@ def check_models(folder: ReleaseFolder) -> None:
         raise BadInputError(f"{folder.path}: cannot be served: {error}") from error
 
 
-def _read(manifest: Path, contract: type[R]) -> R:
+def read_manifest(manifest: Path, contract: type[R]) -> R:
+    """Read one record of a folder; raises `BadInputError` naming file and rule."""
     try:
         return contract.model_validate_json(manifest.read_bytes())
     except (ValidationError, OSError) as error:
@@ -153,6 +157,10 @@ class ReleasesRoot:
     def history_path(self) -> Path:
         return self.path / HISTORY
 
+    @property
+    def pruned_path(self) -> Path:
+        return self.path / PRUNED
+
     def gate_path(self, version: int) -> Path:
         return self.path / "gates" / f"{version}.json"
 
@@ -167,13 +175,28 @@ class ReleasesRoot:
         return open_release(self.release_path(version), verify=verify)
 
     def open_pin(self, pin: Pin) -> tuple[ReleaseFolder, Path]:
-        """The release of a pin and its casebook model, both verified: the release's own, or one published later."""
+        """The release of a pin and its casebook model, both verified: the release's own, or one published later.
+
+        Raises `BadInputError`, which says so where the casebook was pruned.
+        """
         folder = self.open(pin.release_version)
         if pin == folder.pin:
             return folder, folder.casebook
         home = self.casebook_path(pin.casebook_version)
+        if not home.exists() and (gone := self.pruned().get(pin.casebook_version)) is not None:
+            by = "" if gone.pruned_by is None else f" by {gone.pruned_by}"
+            raise BadInputError(
+                f"{home}: was pruned on {gone.pruned_at:%Y-%m-%d}{by}, {pin!r} cannot serve any more; "
+                f"{folder.path} serves with its own casebook once it is promoted"
+            )
         open_casebook(home, pin)
         return folder, home / CASEBOOK
+
+    def pruned(self) -> dict[int, PrunedCasebook]:
+        """What was pruned of the published casebooks, by version."""
+        if not self.pruned_path.exists():
+            return {}
+        return {one.version: one for one in read_lines(self.pruned_path, PrunedCasebook)}
 
     def student_of(self, pin: Pin) -> Path:
         return self.release_path(pin.release_version) / STUDENT

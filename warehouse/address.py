@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from contracts.errors import BadInputError, CheckFailedError, DependencyError
 
+VARIABLE = "PRECEDENT_WAREHOUSE"
+"""Of the environment: where the warehouse is."""
 DEFAULT_DATABASE = "precedent"
 _DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _FORM = "http://user:password@host:port/database"
@@ -49,7 +51,14 @@ class WarehouseAddress:
         return f"{scheme}://{quote(self.user, safe='')}{shown}@{host}:{self.port}/{self.database}"
 
 
-def parse_address(text: str, *, place: str = "PRECEDENT_WAREHOUSE") -> WarehouseAddress:
+def address_in(environment: Mapping[str, str]) -> WarehouseAddress:
+    """The address that an environment gives; raises `BadInputError` where it gives none, or one that is wrong."""
+    if not (text := environment.get(VARIABLE)):
+        raise BadInputError(f"{VARIABLE} is not set, must be {_FORM}")
+    return parse_address(text)
+
+
+def parse_address(text: str, *, place: str = VARIABLE) -> WarehouseAddress:
     """Read `http://user:password@host:port/database`; raises `BadInputError` naming `place` and the rule.
 
     Everything but scheme and host may be missing: port 8123 (https 8443), user `default` without a password,

@@ -11,9 +11,8 @@ from pathlib import Path
 import click
 
 from contracts.errors import BadInputError, CheckFailedError
-from warehouse.address import DEFAULT_DATABASE, WarehouseAddress, parse_address
+from warehouse.address import DEFAULT_DATABASE, VARIABLE, WarehouseAddress, address_in, parse_address
 
-ADDRESS_VARIABLE = "PRECEDENT_WAREHOUSE"
 _DEFAULT_PATH = Path(".state/warehouse")
 _DEFAULT_USER = "precedent"
 # A day of a large platform is summed, or a heavy user's parts are rewritten, well within it.
@@ -22,15 +21,8 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 
 
 def _given_address() -> WarehouseAddress | None:
-    text = os.environ.get(ADDRESS_VARIABLE)
+    text = os.environ.get(VARIABLE)
     return parse_address(text) if text else None
-
-
-def _needed_address() -> WarehouseAddress:
-    address = _given_address()
-    if address is None:
-        raise BadInputError(f"{ADDRESS_VARIABLE} is not set, must be http://user:password@host:port/database")
-    return address
 
 
 @click.group(invoke_without_command=True)
@@ -86,7 +78,7 @@ def warehouse(
     user = given.user if given else _DEFAULT_USER
     password = given.password if given else secrets.token_urlsafe(18)
     if not password:
-        raise BadInputError(f"{ADDRESS_VARIABLE} == '{given}', must give a password")
+        raise BadInputError(f"{VARIABLE} == '{given}', must give a password")
     database = given.database if given else DEFAULT_DATABASE
 
     def announce(bound_host: str, bound_port: int) -> None:
@@ -114,7 +106,7 @@ def migrate() -> None:
     """
     from warehouse.migrate import migrate as bring_up_to_date
 
-    address = _needed_address()
+    address = address_in(os.environ)
     applied = bring_up_to_date(address)
     for migration in applied:
         click.echo(f"applied {migration.version:04}_{migration.name}")
@@ -141,7 +133,7 @@ def rebuild(since: datetime | None, until: datetime | None) -> None:
     first, last = since.date() if since else date.min, until.date() if until else date.max
     if first > last:
         raise BadInputError(f"--since == {first}, must not be after --until == {last}")
-    client = connect(_needed_address(), timeout_s=_LONG_S)
+    client = connect(address_in(os.environ), timeout_s=_LONG_S)
     late: set[date] = set()
     if since or until:
         days = daily.days_with_rows(client, since=first, until=last)
@@ -179,7 +171,7 @@ def exposure(since: datetime, through: datetime, as_json: bool) -> None:
     from warehouse.exposure import exposure as exposure_of
     from warehouse.exposure import exposure_lines
 
-    client = connect(_needed_address(), timeout_s=_LONG_S)
+    client = connect(address_in(os.environ), timeout_s=_LONG_S)
     found = exposure_of(client, since=since.date(), through=through.date())
     if as_json:
         import orjson
@@ -216,7 +208,7 @@ def load(folder: Path) -> None:
     from warehouse.address import connect
 
     files = loading.event_files(folder)
-    client = connect(_needed_address(), timeout_s=_LONG_S)
+    client = connect(address_in(os.environ), timeout_s=_LONG_S)
     refused = 0
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
         for file in files:
@@ -237,7 +229,7 @@ def erase_user(user_ids: tuple[str, ...]) -> None:
 
     Rows about what they did are deleted, their uploads and appeals included. Verdicts on their videos and rulings
     that they made stay, without their name. Topics keep events for as long as their retention says: run it again after
-    a replay.
+    a replay. What the docket has of an author, and what was learned of it, `case erase-author` erases.
 
     \b
     Example:
@@ -246,5 +238,5 @@ def erase_user(user_ids: tuple[str, ...]) -> None:
     from warehouse.address import connect
     from warehouse.erasure import erase_users
 
-    for (table, column, fate), rows in erase_users(connect(_needed_address(), timeout_s=_LONG_S), user_ids):
+    for (table, column, fate), rows in erase_users(connect(address_in(os.environ), timeout_s=_LONG_S), user_ids):
         click.echo(f"{table:<16} {rows:>9,} {fate} by {column}")

@@ -180,7 +180,10 @@ def audit(folder: Path, tokens: Path | None, noted: str | None) -> None:
 def erase_author(author_id: str, folder: Path, tokens: Path | None) -> None:
     """Erase an author's uploads, frames and appeals from the docket; rulings and their history stay.
 
-    Releases keep the precedents that they were trained with until the next one; publications leave them out.
+    The next publication leaves their precedents out, the next refresh what it was taught of them. Older casebooks,
+    snapshots and releases keep both, to be rolled back to: `policy prune --snapshots` deletes the casebooks, and the
+    snapshots of releases whose folder is gone. Cases that a release learned from a file, and that are not on the docket
+    by the same id, are not known to be theirs. `warehouse erase-user` erases what the warehouse has of them.
 
     \b
     Example:

@@ -12,6 +12,7 @@ import click
 from contracts.errors import BadInputError
 from policy.commands.options import FILE, FOLDER, RELEASES
 from policy.commands.progress import progress_of, say
+from policy.commands.pruning import prune
 from policy.commands.publication import PUBLICATION_COMMANDS
 from policy.commands.refresh import refresh
 from policy.commands.releases import RELEASE_COMMANDS
@@ -93,5 +94,5 @@ def train(
     )
 
 
-for command in (*RELEASE_COMMANDS, *PUBLICATION_COMMANDS, refresh):
+for command in (*RELEASE_COMMANDS, *PUBLICATION_COMMANDS, prune, refresh):
     policy.add_command(command)

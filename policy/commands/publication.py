@@ -148,11 +148,9 @@ def _recent(path: Path | None, sample: int, recent: timedelta, now: datetime) ->
 
 
 def _client() -> "Client":
-    from warehouse.address import connect, parse_address
+    from warehouse.address import address_in, connect
 
-    if not (url := os.environ.get("PRECEDENT_WAREHOUSE")):
-        raise BadInputError("PRECEDENT_WAREHOUSE is not set, must be http://user:password@host:port/database")
-    return connect(parse_address(url))
+    return connect(address_in(os.environ))
 
 
 def _roots(roots: tuple[Path, ...]) -> tuple[Path, ...]:

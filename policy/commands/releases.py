@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contracts.errors import BadInputError, CheckFailedError
-from contracts.records import is_id
-from policy.commands.options import FILE, FOLDER, RELEASES
+from policy.commands.options import FILE, FOLDER, RELEASES, named_by
 
 if TYPE_CHECKING:
     from contracts.releases import Seat
@@ -35,9 +34,9 @@ if TYPE_CHECKING:
     help="With --as canary: the share of the videos of which it decides.",
 )
 @click.option("--without-gate", metavar="REASON", help="Promote what the gate did not let pass; history keeps why.")
-@click.option("--by", "moved_by", metavar="NAME", help="Who promotes, for the history.")
+@named_by("promotes")
 def promote(
-    release: Path, releases: Path, seat: "Seat", share: float, without_gate: str | None, moved_by: str | None
+    release: Path, releases: Path, seat: "Seat", share: float, without_gate: str | None, by: str | None
 ) -> None:
     """Make RELEASE live, or a candidate: verify its digests, ask the gate, admit it, move the pointer.
 
@@ -59,7 +58,7 @@ def promote(
         seat=seat,
         share=share,
         without_gate=without_gate,
-        moved_by=_named(moved_by),
+        moved_by=by,
     )
     click.echo(pointer.model_dump_json())
 
@@ -67,8 +66,8 @@ def promote(
 @click.command()
 @RELEASES
 @click.option("--advance", "go_on", is_flag=True, help="Give a candidate that showed enough its next seat.")
-@click.option("--by", "moved_by", metavar="NAME", help="Who watches, for the history.")
-def watch(releases: Path, go_on: bool, moved_by: str | None) -> None:
+@named_by("watches")
+def watch(releases: Path, go_on: bool, by: str | None) -> None:
     """Look once at the candidate: halt it where a line is crossed (exit code 1), say what it lacks to go on.
 
     Figures are read from the warehouse at PRECEDENT_WAREHOUSE.
@@ -82,13 +81,10 @@ def watch(releases: Path, go_on: bool, moved_by: str | None) -> None:
     from policy.rollout.watch import WATCH
     from policy.rollout.watch import watch as look_once
     from serving.releases import ReleasesRoot
-    from warehouse.address import connect, parse_address
+    from warehouse.address import address_in, connect
 
-    if not (url := os.environ.get("PRECEDENT_WAREHOUSE")):
-        raise BadInputError("PRECEDENT_WAREHOUSE is not set, must be http://user:password@host:port/database")
-    figures_of = figures_from(connect(parse_address(url)))
-    by = _named(moved_by) or WATCH
-    look = look_once(ReleasesRoot(releases), figures_of, now=datetime.now(UTC), go_on=go_on, moved_by=by)
+    figures_of = figures_from(connect(address_in(os.environ)))
+    look = look_once(ReleasesRoot(releases), figures_of, now=datetime.now(UTC), go_on=go_on, moved_by=by or WATCH)
     if look.candidate is None:
         click.echo(look.assessment.reason)
         return
@@ -107,6 +103,7 @@ def watch(releases: Path, go_on: bool, moved_by: str | None) -> None:
 @click.option("--parent", type=FOLDER, required=True, help="The release that it is compared with.")
 @click.option("--golden", type=FILE, required=True, help="JSONL of decided cases that taught neither.")
 @click.option("--traffic", type=FILE, help="JSONL of recent uploads, whose decisions are compared.")
+@click.option("--verdicts", type=FILE, help="JSONL of verdicts on the traffic; the parent's own are not asked again.")
 @click.option("--media-root", "roots", type=FOLDER, multiple=True, help="Where media may lie [the files' folders].")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @RELEASES
@@ -115,11 +112,15 @@ def gate(
     parent: Path,
     golden: Path,
     traffic: Path | None,
+    verdicts: Path | None,
     roots: tuple[Path, ...],
     as_json: bool,
     releases: Path,
 ) -> None:
     """Say whether CANDIDATE may follow PARENT: refused with every reason (exit code 1), or passed.
+
+    Verdicts are lines of the topic videos.verdicts, or of the warehouse's table of the same fields, FORMAT JSONEachRow
+    with date_time_output_format = 'iso'. Those of other releases and casebooks are counted and left aside.
 
     \b
     Example:
@@ -130,7 +131,8 @@ def gate(
     from serving.releases import ReleasesRoot
 
     allowed = roots or tuple(sorted({file.resolve().parent for file in (golden, traffic) if file is not None}))
-    result = gate_files(candidate, parent, golden, traffic, roots=allowed, now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    result = gate_files(candidate, parent, golden, traffic, roots=allowed, now=now, verdicts=verdicts)
     write_gate_result(ReleasesRoot(releases), result)
     click.echo(result.model_dump_json(indent=2) if as_json else report(result))
     if not result.passed:
@@ -139,9 +141,9 @@ def gate(
 
 @click.command()
 @RELEASES
-@click.option("--by", "moved_by", metavar="NAME", help="Who rolls back, for the history.")
+@named_by("rolls back")
 @click.option("--reason", default="", help="Why, for the history.")
-def rollback(releases: Path, moved_by: str | None, reason: str) -> None:
+def rollback(releases: Path, by: str | None, reason: str) -> None:
     """Make the release before the live one live again, at once; workers follow without a restart.
 
     It says which precedents are silent until the next publication.
@@ -156,7 +158,7 @@ def rollback(releases: Path, moved_by: str | None, reason: str) -> None:
 
     root = ReleasesRoot(releases)
     left = root.read_pointer().live
-    pointer = move_back(root, now=datetime.now(UTC), moved_by=_named(moved_by), reason=reason)
+    pointer = move_back(root, now=datetime.now(UTC), moved_by=by, reason=reason)
     live, earlier = pointer.live, pointer.previous
     click.echo(
         f"rolled back from release {left.release_version} (casebook {left.casebook_version}) to release "
@@ -178,13 +180,6 @@ def _survival(silent: Sequence[str], version: int) -> str:
         f"{len(silent)} precedents that spoke before are silent now ({some}); those ruled through the docket survive "
         f"in it, and the next publication for release {version} (precedent policy publish, or the clerk) cites them"
     )
-
-
-def _named(name: str | None) -> str | None:
-    """A name that history may keep; raises `BadInputError` for another."""
-    if name is not None and not is_id(name):
-        raise BadInputError(f"--by {name!r}, must be 1 to 128 of letters, digits and _ . : -")
-    return name
 
 
 @click.command()

@@ -32,6 +32,14 @@ def digest_of_frames(frames: Clip) -> str:
     return PREFIX + hashlib.sha256(array.getbuffer()).hexdigest()
 
 
+class FramesLostError(BadInputError):
+    """Frozen frames that are gone or not what they were; `told` names the file without saying where the docket lies."""
+
+    def __init__(self, place: Path, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.told = f"{place.parent.name}/{place.name}: {reason}"
+
+
 class FrameStore:
     """A folder of frozen frames; several processes may share it."""
 
@@ -58,17 +66,19 @@ class FrameStore:
         return digest
 
     def read(self, digest: str) -> Clip:
-        """The frames of a digest, uint8 [f, S, S, 3]; raises `BadInputError` where they are gone or are not these."""
+        """The frames of a digest, uint8 [f, S, S, 3]; raises `FramesLostError` where they are gone or are not these."""
         place = self._place(digest)
         try:
             with np.load(place, allow_pickle=False) as file:
                 frames: Clip = file["frames"]
         except FileNotFoundError:
-            raise BadInputError(f"{place}: is missing, the docket has no frames {digest}") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise BadInputError(f"{place}: cannot be read as frames: {error}") from error
-        if (found := digest_of_frames(frames)) != digest:
-            raise BadInputError(f"{place}: digest is {found}, must be {digest}")
+            raise FramesLostError(place, f"is missing, the docket has no frames {digest}") from None
+        except OSError as error:
+            raise FramesLostError(place, f"cannot be read: {error.strerror or type(error).__name__}") from error
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise FramesLostError(place, f"cannot be read as frames: {error}") from error
+        if (found := _digest_or_why(frames)) != digest:
+            raise FramesLostError(place, f"digest is {found}, must be {digest}")
         return frames
 
     def has(self, digest: str) -> bool:
@@ -83,3 +93,11 @@ class FrameStore:
         if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
             raise BadInputError(f"digest == {digest!r}, must be sha256: and 64 hex digits")
         return self._folder / f"{name}.npz"
+
+
+def _digest_or_why(frames: Clip) -> str:
+    """The digest, or why what lies there has none: then it is not what was frozen either."""
+    try:
+        return digest_of_frames(frames)
+    except BadInputError as error:
+        return f"none, {error}"

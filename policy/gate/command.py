@@ -5,22 +5,41 @@ from datetime import datetime
 from pathlib import Path
 
 from contracts.cases import DecidedCase
+from contracts.errors import BadInputError
 from contracts.releases import GateResult
 from contracts.taxonomy import Category
 from policy.evidence import gather, read_cases
 from policy.gate.gate import pass_gate
+from policy.gate.recorded import Recorded, read_recorded
 from policy.score import read_uploads
 from serving.preprocess.media import DecodePool, PoolSettings
 from serving.releases import open_release
 
 
 def gate_files(
-    candidate: Path, parent: Path, golden: Path, traffic: Path | None, *, roots: tuple[Path, ...], now: datetime
+    candidate: Path,
+    parent: Path,
+    golden: Path,
+    traffic: Path | None,
+    *,
+    roots: tuple[Path, ...],
+    now: datetime,
+    verdicts: Path | None = None,
 ) -> GateResult:
-    """Put a candidate through the gate on files; raises `BadInputError` naming what cannot be read."""
+    """Put a candidate through the gate on files; raises `BadInputError` naming what cannot be read.
+
+    `verdicts`: what was decided of the traffic. Of what the parent decided by its own casebook it is not asked again;
+    how many verdicts were of others stands among the figures.
+    """
+    if verdicts is not None and traffic is None:
+        raise BadInputError(f"--verdicts {verdicts}: --traffic is not given, must hold the uploads that were decided")
     cases = read_cases(golden)
     recent = list(read_uploads([traffic])) if traffic is not None else []
-    inputs = open_release(parent).release.inputs
+    before = open_release(parent)
+    recorded = Recorded({}, 0, 0)
+    if verdicts is not None:
+        recorded = read_recorded(verdicts, before.pin, [upload.event_id for upload in recent])
+    inputs = before.release.inputs
     pool = PoolSettings(tuple(root.resolve() for root in roots), 2, inputs.n_frames, inputs.frame_px)
     unruled = [
         DecidedCase(case_id=f"recent-{n}", upload=upload, category=Category.POSITIVE, decided_at=upload.occurred_at)
@@ -31,9 +50,13 @@ def gate_files(
         async with DecodePool(pool) as decoder:
             evidence = await gather([*cases, *unruled], decoder)
         replayed = [(item.case.upload, item.frames) for item in evidence[len(cases) :]]
-        return pass_gate(candidate, parent, evidence[: len(cases)], now=now, traffic=replayed)
+        golden_cases = evidence[: len(cases)]
+        return pass_gate(candidate, parent, golden_cases, now=now, traffic=replayed, recorded=recorded.decisions)
 
-    return asyncio.run(decode())
+    result = asyncio.run(decode())
+    if verdicts is None or not result.figures:  # a candidate that cannot be served was compared with nothing
+        return result
+    return result.model_copy(update={"figures": {**result.figures, **recorded.figures}})
 
 
 def report(result: GateResult) -> str:

@@ -13,7 +13,10 @@ from pydantic import ValidationError
 
 from contracts.errors import BadInputError, first_reason
 from contracts.releases import HeldCasebook, Pin, PublishedCasebook
-from serving.releases import CASEBOOK_MANIFEST, ReleasesRoot, open_casebook
+from policy.casebook import read_precedents
+from policy.publication.draft import Draft, mark_of
+from policy.releases import drop_folder
+from serving.releases import CASEBOOK_MANIFEST, PRECEDENTS, ReleasesRoot, open_casebook
 
 HELD = "held.json"
 
@@ -51,11 +54,22 @@ def read_held(root: ReleasesRoot, version: int) -> Held:
     return Held(home, open_casebook(home, pin), note)
 
 
+def stale_because(held: Held, pin: Pin, draft: Draft) -> str | None:
+    """Why what waits may not be published any more, by what serves and would be drafted now; None where it may."""
+    if held.note.before != pin:
+        return f"it would follow {held.note.before!r}, but {pin!r} serves now"
+    waiting = {one.case.case_id: mark_of(one.case) for one in read_precedents(held.path / PRECEDENTS)}
+    now = {mark_of(one.case) for one in draft.news}
+    if fell := sorted(case_id for case_id, mark in waiting.items() if mark not in now):
+        return f"the docket moved on: the ruling of case {fell[0]} is not heard any more, and {len(fell) - 1} more"
+    if stands := sorted(set(held.manifest.fell) - set(draft.fell)):
+        return f"the docket moved on: case {stands[0]} does not fall any more, and {len(stands) - 1} more"
+    return None
+
+
 def drop_held(held: Held) -> None:
-    """What waits no more vanishes at once, by a rename, then for good."""
-    gone = held.path.with_name(f".{held.path.name}.gone")
-    held.path.rename(gone)
-    shutil.rmtree(gone)
+    """What waits no more vanishes at once."""
+    drop_folder(held.path)
 
 
 def clear_drafts(root: ReleasesRoot) -> None:
@@ -67,14 +81,14 @@ def clear_drafts(root: ReleasesRoot) -> None:
 
 
 def next_version(root: ReleasesRoot) -> int:
-    """One more than the version of any release or casebook of the root, held or published."""
+    """One more than the version of any release or casebook that the root has or had, held, published or pruned."""
     found = {
         int(home.name)
         for kind in ("releases", "casebooks", "held")
         for home in (root.path / kind).glob("*")
         if home.name.isdigit()
     }
-    return max(found, default=0) + 1
+    return max(found | root.pruned().keys(), default=0) + 1
 
 
 def with_same_precedents(root: ReleasesRoot, pin: Pin, precedents: str) -> PublishedCasebook | None:

@@ -16,7 +16,8 @@ from contracts.errors import BadInputError
 from contracts.releases import HeldCasebook, Pin, PointerMove, PublishedCasebook, ReleasePointer, Seat
 from policy.docket.principals import Action, Principal
 from policy.gate.decision_diff import DecisionDiff
-from policy.publication.draft import Draft, DraftRules, draft_casebook, mark_of, read_serving
+from policy.moves import read_history, remember
+from policy.publication.draft import Draft, DraftRules, draft_casebook, read_serving
 from policy.publication.held import (
     HELD,
     Held,
@@ -26,15 +27,15 @@ from policy.publication.held import (
     held_path,
     next_version,
     read_held,
+    stale_because,
     with_same_precedents,
 )
 from policy.publication.precedents import Rulings
 from policy.publication.traffic import Traffic, embed_traffic, flips
-from policy.releases import new_folder, read_history, remember, turn_at, write_pointer, write_published
+from policy.releases import new_folder, turn_at, write_pointer, write_published
 from serving.releases import (
     CASEBOOK,
     CASEBOOK_MANIFEST,
-    PRECEDENTS,
     ReleaseFolder,
     ReleasesRoot,
     open_casebook,
@@ -144,7 +145,7 @@ def _publish(
     same = not draft.changes if serving is None else serving.precedents == draft.digest
     waiting = [held for held in all_held(root) if held.note.before.release_version == pin.release_version]
     for held in waiting:
-        if not same and _stale_in(held, pin, draft) is None:
+        if not same and stale_because(held, pin, draft) is None:
             return Publication(seats, "held", pin, held.manifest, draft, held.note.reasons)
         drop_held(held)
     if same:
@@ -231,21 +232,7 @@ def _stale(root: ReleasesRoot, held: Held, docket: Rulings, rules: DraftRules | 
         return f"release {held.note.before.release_version} has no seat any more"
     published = held.manifest.pin
     draft = draft_casebook(root, root.open(published.release_version), docket, rules)
-    return _stale_in(held, held.note.before if now_at[0] == published else now_at[0], draft)
-
-
-def _stale_in(held: Held, pin: Pin, draft: Draft) -> str | None:
-    if held.note.before != pin:
-        return f"it would follow {held.note.before!r}, but {pin!r} serves now"
-    from policy.casebook import read_precedents
-
-    waiting = {one.case.case_id: mark_of(one.case) for one in read_precedents(held.path / PRECEDENTS)}
-    now = {mark_of(one.case) for one in draft.news}
-    if fell := sorted(case_id for case_id, mark in waiting.items() if mark not in now):
-        return f"the docket moved on: the ruling of case {fell[0]} is not heard any more, and {len(fell) - 1} more"
-    if stands := sorted(set(held.manifest.fell) - set(draft.fell)):
-        return f"the docket moved on: case {stands[0]} does not fall any more, and {len(stands) - 1} more"
-    return None
+    return stale_because(held, held.note.before if now_at[0] == published else now_at[0], draft)
 
 
 def _by_release(pointer: ReleasePointer) -> dict[Pin, tuple[Seat, ...]]:

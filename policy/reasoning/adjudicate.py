@@ -11,10 +11,10 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from contracts.cases import CaseReason, Ruling
-from contracts.errors import BadInputError, first_reason
+from contracts.errors import BadInputError
+from contracts.lines import read_lines
 from contracts.records import Count, Id, Probability, Record, Time
 from contracts.taxonomy import Category
 from policy.docket.files import CaseFile
@@ -92,15 +92,7 @@ def adjudicate(
 def read_opinions(folder: Path) -> list[NotedOpinion]:
     """What adjudicators thought, oldest first; raises `BadInputError` by line."""
     path = folder / OPINIONS
-    if not path.exists():
-        return []
-    found = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            found.append(NotedOpinion.model_validate_json(line))
-        except ValidationError as error:
-            raise BadInputError(f"{path}:{number}: {first_reason(error)}") from error
-    return found
+    return list(read_lines(path, NotedOpinion)) if path.exists() else []
 
 
 def _question(court: Court, file: CaseFile) -> Question:

@@ -4,12 +4,15 @@ from contracts.releases import Pin
 from policy.casebook import read_precedents
 from policy.evidence import read_taught
 from policy.gate.results import read_gate_result
-from policy.releases import read_history
+from policy.moves import read_history
 from serving.releases import ReleasesRoot, open_casebook, open_release
 
 
 def history_lines(root: ReleasesRoot) -> list[str]:
-    """The releases of a root with their lineage and what the gate said, then the pointer's moves, oldest first."""
+    """The releases of a root with their lineage and what the gate said, pruned casebooks, then the pointer's moves.
+
+    Each oldest first.
+    """
     lines = []
     homes = (home for home in root.path.glob("releases/*") if home.name.isdigit())
     for home in sorted(homes, key=lambda home: int(home.name)):
@@ -18,6 +21,9 @@ def history_lines(root: ReleasesRoot) -> list[str]:
         said = "not gated" if gate is None else "passed the gate" if gate.passed else f"refused: {gate.refusals[0]}"
         parent = "the first" if release.parent is None else f"after {release.parent}"
         lines.append(f"release {release.version}  {parent}, {release.created_at:%Y-%m-%d %H:%M}, {said}")
+    for version, gone in sorted(root.pruned().items()):
+        by = "" if gone.pruned_by is None else f", by {gone.pruned_by}"
+        lines.append(f"casebook {version}  pruned {gone.pruned_at:%Y-%m-%d %H:%M}{by}")
     for move in read_history(root):
         came = "" if move.live_before is None else f", before it release {move.live_before.release_version} was live"
         pin = f"release {move.pin.release_version} casebook {move.pin.casebook_version}"

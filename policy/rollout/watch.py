@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from contracts.errors import CheckFailedError
 from contracts.releases import Pin, ReleasePointer, Seat
-from policy.releases import halt, promote, read_history
+from policy.moves import read_history
+from policy.releases import halt, promote
 from policy.rollout.assess import DEFAULTS, Assessment, RolloutSettings, assess
 from policy.rollout.figures import FiguresOf, RolloutFigures
 from serving.releases import ReleasesRoot

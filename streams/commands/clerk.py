@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from streams.commands.foreground import broker_and_warehouse, log_to_stderr, ready
+from streams.commands.options import METRICS_PORT, session_timeout
 
 
 @click.command()
@@ -18,13 +19,7 @@ from streams.commands.foreground import broker_and_warehouse, log_to_stderr, rea
     show_default=True,
     help="folder of the register of cases [PRECEDENT_DOCKET]",
 )
-@click.option(
-    "--metrics-port",
-    type=click.IntRange(0, 65_535),
-    default=0,
-    show_default=True,
-    help="of /metrics and /live on loopback; 0: any free one",
-)
+@METRICS_PORT
 @click.option(
     "--days", type=click.FloatRange(0, 90, min_open=True), default=7.0, show_default=True, help="that reports count"
 )
@@ -42,13 +37,7 @@ from streams.commands.foreground import broker_and_warehouse, log_to_stderr, rea
     "--publish/--no-publish", "publishes", default=True, show_default=True, help="let rulings become precedents"
 )
 @click.option("--advance", "advances", is_flag=True, help="give a candidate release that showed enough its next seat")
-@click.option(
-    "--session-timeout",
-    type=click.FloatRange(0.1, 3_600),
-    default=6.0,
-    show_default=True,
-    help="seconds until a killed clerk is out",
-)
+@session_timeout("clerk")
 def clerk(
     docket: Path,
     metrics_port: int,

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from contracts.errors import BadInputError
-
 if TYPE_CHECKING:
     from streams.settings import StreamSettings
     from warehouse.address import WarehouseAddress
@@ -24,12 +22,10 @@ def ready(part: str, address: str, **more: object) -> None:
 def broker_and_warehouse() -> "tuple[StreamSettings, WarehouseAddress]":
     """The environment's settings and the warehouse's address; raises `BadInputError` naming the variable."""
     from streams.settings import StreamSettings
-    from warehouse.address import parse_address
+    from warehouse.address import VARIABLE, address_in
 
     settings = StreamSettings.from_environment()
-    if not settings.warehouse:
-        raise BadInputError("PRECEDENT_WAREHOUSE is not set, must be http://user:password@host:port/database")
-    return settings, parse_address(settings.warehouse)
+    return settings, address_in({VARIABLE: settings.warehouse})
 
 
 def stop_event() -> threading.Event:

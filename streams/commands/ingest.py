@@ -9,6 +9,7 @@ import click
 
 from features.config import FeaturesConfig
 from streams.commands.foreground import broker_and_warehouse, log_to_stderr, ready, stop_event
+from streams.commands.options import session_timeout
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,13 +30,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="longest wait for an insert to fill",
 )
-@click.option(
-    "--session-timeout",
-    type=click.FloatRange(0.1, 3_600),
-    default=6.0,
-    show_default=True,
-    help="seconds until a killed sink is out",
-)
+@session_timeout("sink")
 def sink(batch: int, linger_ms: float, session_timeout: float) -> None:
     """Copy verdicts, impressions and sessions from Kafka into the warehouse until SIGINT or SIGTERM.
 
@@ -57,13 +52,7 @@ def sink(batch: int, linger_ms: float, session_timeout: float) -> None:
 
 
 @click.command()
-@click.option(
-    "--session-timeout",
-    type=click.FloatRange(0.1, 3_600),
-    default=6.0,
-    show_default=True,
-    help="seconds until a killed recorder is out",
-)
+@session_timeout("recorder")
 def recorder(session_timeout: float) -> None:
     """Record reports, exposures and rulings from Kafka in the warehouse until SIGINT or SIGTERM.
 

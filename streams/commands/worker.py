@@ -8,17 +8,12 @@ import click
 
 from features.config import FeaturesConfig
 from streams.commands.foreground import log_to_stderr, ready
+from streams.commands.options import METRICS_PORT, session_timeout
 
 
 @click.command()
 @click.option("--releases", type=click.Path(file_okay=False, path_type=Path), default=None, help="PRECEDENT_RELEASES")
-@click.option(
-    "--metrics-port",
-    type=click.IntRange(0, 65_535),
-    default=0,
-    show_default=True,
-    help="of /metrics and /live on loopback; 0: any free one",
-)
+@METRICS_PORT
 @click.option(
     "--take", type=click.IntRange(1, 100_000), default=256, show_default=True, help="largest batch, in events"
 )
@@ -32,13 +27,7 @@ from streams.commands.foreground import log_to_stderr, ready
 @click.option(
     "--decoders", type=click.IntRange(1, 256), default=1, show_default=True, help="processes that decode media"
 )
-@click.option(
-    "--session-timeout",
-    type=click.FloatRange(0.1, 3_600),
-    default=6.0,
-    show_default=True,
-    help="seconds until a killed worker is out",
-)
+@session_timeout("worker")
 @click.option("--in-process", is_flag=True, help="score by ONNX Runtime in this process, without Triton")
 def worker(
     releases: Path | None,

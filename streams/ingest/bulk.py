@@ -19,10 +19,11 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from contracts.dead_letters import DeadLetter
 from contracts.errors import DependencyError
 from contracts.records import Event
-from contracts.topics import DEAD_SUFFIX, Topic
+from contracts.topics import Topic
 from streams import edge
 from streams.collector import calm_collector
 from streams.kafka.delivery import ConfirmedProducer, OutgoingRecord
+from streams.kafka.records import of_letters
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ def _check(
             through = edge.read(records, topic, datetime.now(UTC))
             events[topic] = [event for _, event in through.accepted]
             letters += through.dead
-    return events, [OutgoingRecord(m.topic + DEAD_SUFFIX, None, m.model_dump_json().encode()) for m in letters]
+    return events, of_letters(letters)
 
 
 def _commit(consumer: Consumer, batch: Sequence[Message]) -> None:

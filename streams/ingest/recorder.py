@@ -6,11 +6,11 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from contracts.topics import DEAD_SUFFIX, Topic
+from contracts.topics import Topic
 from streams import edge
 from streams.ingest.inserts import Insert
 from streams.kafka.agents import AgentConfig, Agents, Carry, consume
-from streams.kafka.delivery import OutgoingRecord
+from streams.kafka.records import of_letters
 from streams.worker.patience import AbandonedError, Patience, Producer
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def recording(topic: Topic, insert: Insert, producer: Producer, *, now: Callable
     async def carry(batch: Sequence[edge.RawEvent], ours: Callable[[], bool]) -> bool:
         through = edge.read(batch, topic, now())
         events = [event for _, event in through.accepted]
-        letters = [OutgoingRecord(m.topic + DEAD_SUFFIX, None, m.model_dump_json().encode()) for m in through.dead]
+        letters = of_letters(through.dead)
         patience = Patience(Unwatched(), abandoned=lambda: not ours())
         try:
             await patience.until_done("warehouse", lambda: asyncio.to_thread(insert, events))

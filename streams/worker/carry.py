@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from contracts.errors import BadInputError, DependencyError
-from contracts.topics import DEAD_SUFFIX, VIDEOS_VERDICTS
+from contracts.topics import VIDEOS_VERDICTS
 from contracts.verdicts import Verdict
 from streams.edge import RawEvent
 from streams.kafka.delivery import OutgoingRecord
+from streams.kafka.records import of_letters
 from streams.moderation import Accepted, Moderated, Parts, Policy, check, moderate
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.patience import AbandonedError, Outlets, Patience
@@ -120,5 +121,4 @@ def _records(moderated: Moderated) -> list[OutgoingRecord]:
     to_json = Verdict.__pydantic_serializer__.to_json
     topic = VIDEOS_VERDICTS.name
     verdicts = [OutgoingRecord(topic, v.video_id.encode(), to_json(v)) for v in moderated.verdicts]
-    letters = [OutgoingRecord(m.topic + DEAD_SUFFIX, None, m.model_dump_json().encode()) for m in moderated.dead]
-    return verdicts + letters
+    return verdicts + of_letters(moderated.dead)

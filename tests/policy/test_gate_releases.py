@@ -10,9 +10,11 @@ from pydantic import ValidationError
 
 from contracts.errors import BadInputError
 from contracts.releases import GateResult
+from policy import releases
 from policy.commands.policy import policy
 from policy.gate.results import write_gate_result
-from policy.releases import promote, read_history, rollback
+from policy.moves import read_history
+from policy.releases import promote, rollback
 from serving.releases import ReleasesRoot, digest_of
 from tests.policy.test_releases import make_release
 
@@ -63,6 +65,24 @@ def test_making_the_live_release_live_again_does_not_forget_what_was_before_it(
     assert rollback(root, now=NOW).live.release_version == 2
     promote(root, tmp_path / "2", now=NOW, without_gate="a test")
     assert rollback(root, now=NOW).live.release_version == 1
+
+
+def test_a_promotion_that_is_killed_before_its_line_is_done_again_and_the_one_before_is_not_forgotten(
+    root: ReleasesRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_release(tmp_path / "4", version=4, seed=4)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killing, pytest.raises(KeyboardInterrupt):
+        killing.setattr(releases, "remember", die)
+        promote(root, path, now=NOW, without_gate="a test")
+    assert (root.read_pointer().live.release_version, len(read_history(root))) == (4, 3), "moved, and nothing says so"
+    again = promote(root, path, now=NOW, without_gate="a test")
+    assert (again.live.release_version, again.previous and again.previous.release_version) == (4, 3)
+    assert [move.pin.release_version for move in read_history(root)] == [1, 2, 3, 4]
+    assert rollback(root, now=NOW).live.release_version == 3
 
 
 def test_a_broken_line_of_the_history_is_named(root: ReleasesRoot) -> None:

@@ -95,6 +95,20 @@ def test_a_changed_or_missing_file_is_refused_by_name(tmp_path: Path, name: str)
         open_release(release)
 
 
+@pytest.mark.parametrize("name", ["release.json", STUDENT])
+def test_a_release_that_is_only_half_in_the_root_is_named_and_gets_no_seat(tmp_path: Path, name: str) -> None:
+    root, release = ReleasesRoot(tmp_path / "root"), make_release(tmp_path / "a")
+    live = promote(root, make_release(tmp_path / "b", version=2), now=NOW)
+    home = root.release_path(1)
+    home.mkdir(parents=True)
+    for file in release.iterdir():
+        if file.name != name:
+            (home / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(BadInputError, match=f"releases/1.*{name}"):
+        promote(root, release, now=NOW, without_gate="a test")
+    assert root.read_pointer() == live
+
+
 def test_a_release_under_another_taxonomy_is_refused(tmp_path: Path) -> None:
     release = make_release(tmp_path / "a")
     manifest = release / "release.json"

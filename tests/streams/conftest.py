@@ -1,11 +1,13 @@
-"""The embedded broker, once for the tests that need nothing else; each uses names of its own."""
+"""The embedded broker, once for the tests that need nothing else, each with names of its own; and a notebook."""
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
+from streams.clerk.notebook import Notebook
 from streams.processes import start_part
 from streams.stack import precedent
 
@@ -17,6 +19,14 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield part.address
     finally:
         part.end()
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Iterator[Notebook]:
+    """A clerk's notebook of its own."""
+    opened = Notebook(tmp_path)
+    yield opened
+    opened.close()
 
 
 class Topics:

@@ -25,6 +25,7 @@ from policy.docket.principals import CLERK, Principal, Role
 from streams.clerk.duties.opening import Opening, OpeningRounds
 from streams.clerk.duties.weighing import Weighed
 from streams.clerk.notebook import Notebook
+from tests.policy.docket.cases import frames_digest
 from tests.streams.stand_ins import RELEASE, DecoderByName
 from warehouse.verdict_history import Arrived
 
@@ -190,10 +191,10 @@ def test_frames_are_decoded_now_and_media_that_is_gone_leaves_the_case_without(
     with caplog.at_level(logging.WARNING):
         assert court.look() == 2
     files = {file.opened.video_id: file for file in court.docket.waiting(at_most=9)}
-    digest = files["film"].opened.evidence.frames_digest  # type: ignore[union-attr]
+    digest = frames_digest(files["film"])
     assert digest is not None
     assert court.docket.frames(digest).tolist() == np.zeros((1, 8, 8, 3), np.uint8).tolist()
-    assert files["gone"].opened.evidence.frames_digest is None  # type: ignore[union-attr]
+    assert frames_digest(files["gone"]) is None
     assert court.gauges.blind == 1
     assert "opens without frames" in caplog.text
     assert "no such file" in caplog.text

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -35,6 +34,7 @@ class Bench:
         self.pin = Pin(release_version=1, casebook_version=1)
         self.known: set[str] = set()
         self.records: list[OutgoingRecord] = []
+        self.unknown: set[str] = set()
 
     def rule(self, video: str) -> None:
         ruling = Ruling(
@@ -59,6 +59,7 @@ class Bench:
         return {
             video: VideoUploaded(event_id=f"e-{video}", video_id=video, author_id="a", occurred_at=NOW, title="t")
             for video in video_ids
+            if video not in self.unknown
         }
 
     def live(self) -> Pin:
@@ -77,13 +78,6 @@ class Bench:
     def sent(self) -> list[tuple[str, str]]:
         uploads = [VideoUploaded.model_validate_json(record.value) for record in self.records]
         return [(upload.video_id, upload.event_id) for upload in uploads]
-
-
-@pytest.fixture
-def notebook(tmp_path: Path):
-    opened = Notebook(tmp_path)
-    yield opened
-    opened.close()
 
 
 def test_a_ruled_video_is_sent_when_its_ruling_serves_and_until_it_is_judged_by_it(notebook: Notebook) -> None:
@@ -122,6 +116,31 @@ def test_a_ruling_that_never_serves_is_let_go_and_holds_up_no_other(notebook: No
     bench.judge("v", 2)
     assert (duty.round(NOW + timedelta(seconds=3)), notebook.mark("rejudge")) == (0, "")
     assert (duty.round(NOW + GIVEN_UP), notebook.mark("rejudge")) == (0, "2")
+
+
+@pytest.mark.parametrize("lacks", ["upload", "verdict"])
+def test_a_ruled_video_that_the_warehouse_does_not_know_is_waited_for_and_then_let_go_by_name(
+    notebook: Notebook, caplog: pytest.LogCaptureFixture, lacks: str
+) -> None:
+    bench = Bench()
+    duty = Rejudging(bench, bench, bench, notebook, bench)
+    for video in ("lost", "late"):
+        bench.rule(video)
+    bench.pin, bench.known = Pin(release_version=1, casebook_version=2), {"case-lost", "case-late"}
+    if lacks == "upload":
+        bench.unknown = {"lost", "late"}
+    else:
+        bench.verdicts.clear()
+    assert (duty.round(NOW), notebook.mark("rejudge")) == (0, "")
+    bench.unknown = {"lost"} if lacks == "upload" else set()
+    bench.judge("late", 1)
+    assert duty.round(NOW + timedelta(seconds=9)) == 1, "it came, by a casebook that did not know the ruling"
+    assert [video for video, _ in bench.sent] == ["late"]
+    bench.judge("late", 2)
+    assert (duty.round(NOW + GIVEN_UP), notebook.mark("rejudge")) == (0, "2")
+    assert caplog.messages == [
+        "video lost keeps its verdict: no upload or no verdict is there to go by for ruling-lost"
+    ]
 
 
 class Waiting(NamedTuple):

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -60,13 +59,6 @@ class Look:
     def __call__(self, now: datetime) -> Weighed:
         seen = [WeighedReports(video, n, 9, 0, weight) for video, (n, weight) in self.counts.items()]
         return Weighed(now, {}, seen)
-
-
-@pytest.fixture
-def notebook(tmp_path: Path):
-    opened = Notebook(tmp_path)
-    yield opened
-    opened.close()
 
 
 def counts(broker: Broker) -> list[tuple[str, int, int]]:

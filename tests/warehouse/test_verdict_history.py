@@ -83,3 +83,14 @@ def test_only_verdicts_in_force_cite(database: Client) -> None:
     assert verdicts_citing(database, "case-7", since=START - timedelta(hours=1)) == [given[4], given[3]]
     assert verdicts_citing(database, "case-70", since=START - timedelta(hours=1)) == [given[3], given[2]]
     assert verdicts_citing(database, "case-1", since=EVER) == []
+
+
+def test_a_row_as_json_is_the_verdict_again(database: Client) -> None:
+    VerdictSink(database).insert(verdicts(0, 3))
+    fields = ", ".join(Verdict.model_fields)
+    lines = database.raw_query(
+        f"SELECT {fields} FROM verdicts FINAL ORDER BY event_id",
+        fmt="JSONEachRow",
+        settings={"date_time_output_format": "iso"},
+    )
+    assert [Verdict.model_validate_json(line) for line in lines.splitlines()] == verdicts(0, 3)

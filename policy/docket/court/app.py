@@ -10,7 +10,9 @@
 
 Errors are `{"error": one line}`: 401 without a good token, 403 for another role's action, 404 for what is not there,
 409 for what breaks a rule of the court, 413 and 422 for a body too large or not understood, 503 while the docket is
-busy. The same ruling or appeal again gets 200 instead of 201, and the same answer.
+busy. Frozen frames that the docket lost, or that are not what was frozen, are 410: the request is right, the picture
+was here, and asking again will not bring it back (RFC 9110, 15.5.11). The same ruling or appeal again gets 200 instead
+of 201, and the same answer.
 """
 
 import json
@@ -35,6 +37,7 @@ from contracts.records import Id, Probability, Record
 from contracts.taxonomy import Category
 from policy.docket.court.pictures import png
 from policy.docket.docket import Docket
+from policy.docket.frames import FramesLostError
 from policy.docket.principals import Action, NotAllowedError, Principal, Tokens
 from policy.docket.rules import AppealRefusedError, RulingRefusedError, UnknownCaseError
 from policy.docket.sessions import appeal_against, rule_on
@@ -205,6 +208,9 @@ def _failed(error: Exception) -> Response:
         (DependencyError, 503),
     )
     status = next((status for kind, status in statuses if isinstance(error, kind)), None)
+    if isinstance(error, FramesLostError):
+        _log.error("frozen evidence is lost: %s", error)
+        return _refusal(410, error.told)
     if status is None:
         _log.error("a request failed inside this process", exc_info=error)
         return _refusal(500, "the court's own fault, see its log")

@@ -3,6 +3,19 @@
 Cases, rulings and the audit stay: they are about a video, and the audit knows content by its digest alone. A case whose
 evidence is gone waits for nobody, and its ruling is no precedent any more. Who ruled stays named: a court must be able
 to say who decided.
+
+What was learned from them leaves in steps, and this is where it lies until then:
+
+    ROOT/casebooks/, held/      words and frames of precedents. The next publication leaves them out (the clerk
+                                publishes for an erasure as for a ruling); older casebooks go by `policy prune`
+    ROOT/releases/, datasets/   words and frames that taught a release. The next refresh leaves them out of its data,
+                                so that the release which follows neither cites nor learns them. Older releases keep
+                                theirs, to be rolled back to: who deletes the folder of one that has no seat, and was
+                                not live before, lets `policy prune --snapshots` delete its data
+    RUN/fresh/, RUN/candidate/  of refreshes that are over: theirs who ran them to delete
+
+A case that taught a release from a file, and is not on the docket by the same id, is not known here to be the author's:
+it is replayed until it is taken out of that file's snapshot. The warehouse erases by itself.
 """
 
 import sqlite3

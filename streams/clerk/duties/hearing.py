@@ -12,11 +12,11 @@ from typing import Protocol
 from contracts.cases import CaseAppealed
 from contracts.dead_letters import DeadLetter, DeadReason
 from contracts.errors import BadInputError
-from contracts.topics import CASES_APPEALS, DEAD_SUFFIX
+from contracts.topics import CASES_APPEALS
 from streams import edge
 from streams.clerk.rounds import aside
 from streams.kafka.agents import Carry
-from streams.kafka.delivery import OutgoingRecord
+from streams.kafka.records import of_letters
 from streams.worker.patience import AbandonedError, Patience, Producer, WaitingGauge
 
 log = logging.getLogger(__name__)
@@ -45,8 +45,7 @@ def hearing(
                 assert isinstance(appeal, CaseAppealed)
                 letter = await patience.until_done("docket", partial(hear, raw, appeal))
                 letters += [letter] if letter else []
-            records = [OutgoingRecord(m.topic + DEAD_SUFFIX, None, m.model_dump_json().encode()) for m in letters]
-            await patience.until_done("broker", lambda: producer.send(records))
+            await patience.until_done("broker", lambda: producer.send(of_letters(letters)))
         except AbandonedError as error:
             log.warning("let go of %d appeals: %s", len(batch), error)
             return False

@@ -7,18 +7,18 @@ from typing import Protocol
 
 from contracts.cases import Ruling
 from contracts.releases import Pin
-from contracts.topics import VIDEOS_UPLOADED
 from contracts.verdicts import Verdict
 from contracts.videos import VideoUploaded
 from policy.cases.rejudging import to_judge_again
 from streams.clerk.duties.announcing import Delivery
 from streams.clerk.notebook import Notebook
-from streams.kafka.delivery import OutgoingRecord
+from streams.kafka.records import of_uploads
 
 log = logging.getLogger(__name__)
 MARK = "rejudge"
 GIVEN_UP = timedelta(minutes=10)
-"""A ruling that does not serve after so long was left out of the casebook, or its publication waits for a person."""
+"""A ruling that does not serve after so long was left out of the casebook, or its publication waits for a person; a
+video that the warehouse does not know after so long is not known to it."""
 AGAIN = timedelta(seconds=30)
 """A video without a new verdict after so long is sent once more: workers follow a new casebook in their own time."""
 AT_MOST = 2_000
@@ -81,10 +81,11 @@ class Rejudging:
         for one in pending:
             ruling = one.ruling
             verdict, upload = verdicts.get(ruling.video_id), uploads.get(ruling.video_id)
-            if ruling.case_id in speaking:
-                since = self._known_since.setdefault(ruling.event_id, live.casebook_version)
-                if verdict is None or upload is None or verdict.casebook_version >= since:
-                    continue
+            known = ruling.case_id in speaking
+            since = self._known_since.setdefault(ruling.event_id, live.casebook_version) if known else None
+            if since is not None and verdict is not None and verdict.casebook_version >= since:
+                continue  # it was judged by a casebook that knows its ruling
+            if since is not None and verdict is not None and upload is not None:
                 left.append(one.sequence)
                 if now - self._sent_at.get(ruling.event_id, datetime.min.replace(tzinfo=now.tzinfo)) >= AGAIN:
                     versions.append(to_judge_again(upload, ruling, live.casebook_version, now=now))
@@ -92,14 +93,9 @@ class Rejudging:
             elif now - ruling.ruled_at < GIVEN_UP:
                 left.append(one.sequence)
             else:
-                log.warning("video %s keeps its verdict: no casebook came to know %s", ruling.video_id, ruling.event_id)
-        topic = VIDEOS_UPLOADED.name
-        self._delivery.send_now(
-            [
-                OutgoingRecord(topic, v.video_id.encode(), v.model_dump_json(exclude_none=True).encode())
-                for v in versions
-            ]
-        )
+                why = "no casebook came to know" if since is None else "no upload or no verdict is there to go by for"
+                log.warning("video %s keeps its verdict: %s %s", ruling.video_id, why, ruling.event_id)
+        self._delivery.send_now(of_uploads(versions))
         done = min(left) - 1 if left else pending[-1].sequence
         if done > mark:
             self._notebook.advance(MARK, str(done))

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from contracts.topics import VIDEOS_UPLOADED
 from contracts.videos import VideoUploaded
 from policy.cases.rescoring import DEFAULT_RESCORING, Counted, RescoringSettings, has_changed, to_rescore, with_feedback
 from streams.clerk.duties.announcing import Delivery
 from streams.clerk.duties.weighing import Weighed
 from streams.clerk.notebook import Notebook, Rescored
-from streams.kafka.delivery import OutgoingRecord
+from streams.kafka.records import of_uploads
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +77,6 @@ def _told(upload: VideoUploaded | None) -> Counted | None:
 
 def _send(notebook: Notebook, delivery: Delivery) -> int:
     versions: Sequence[VideoUploaded] = notebook.unsent()
-    topic = VIDEOS_UPLOADED.name
-    delivery.send_now(
-        [OutgoingRecord(topic, v.video_id.encode(), v.model_dump_json(exclude_none=True).encode()) for v in versions]
-    )
+    delivery.send_now(of_uploads(versions))
     notebook.sent(versions)
     return len(versions)

@@ -8,7 +8,7 @@ from contracts.cases import CaseAppealed, CaseEvidence, CaseOpened, CaseReason, 
 from contracts.taxonomy import Category
 from contracts.verdicts import Decision
 from contracts.videos import VideoUploaded
-from policy.docket.docket import NewCase
+from policy.docket.docket import CaseFile, NewCase
 from policy.docket.principals import Principal, Role
 from policy.docket.rules import ruling_id
 
@@ -77,3 +77,9 @@ def appealed(name: str, *, video: str = "v-1", author: str = "a-1", statement: s
     return CaseAppealed(
         event_id=name, case_id="c-1", video_id=video, author_id=author, appealed_at=NOW, statement=statement
     )
+
+
+def frames_digest(file: CaseFile) -> str | None:
+    """The digest of a case's frozen frames, None where it has none."""
+    assert file.opened.evidence is not None
+    return file.opened.evidence.frames_digest

@@ -85,6 +85,44 @@ def test_a_reviewer_sees_the_frozen_frames(call: Call) -> None:
     assert call("ann", "/cases/c-0/frames/0.png")[0] == 404
 
 
+def frames_of(case: dict[str, Any]) -> str:
+    """The file of a case's frozen frames, relative to the docket."""
+    return f"frames/{case['opened']['evidence']['frames_digest'].removeprefix('sha256:')}.npz"
+
+
+def test_frames_that_the_docket_lost_are_gone_and_the_file_is_named(
+    call: Call, court: tuple[str, dict[str, str], Path]
+) -> None:
+    folder, case = court[2], call("ann", "/cases/c-3")[1]
+    assert call("ann", "/cases/c-3/frames/0.png")[0] == 200
+    (folder / frames_of(case)).unlink()
+    status, why = call("ann", "/cases/c-3/frames/0.png")
+    assert (status, why.startswith(f"{frames_of(case)}: is missing, the docket has no frames sha256:")) == (410, True)
+    assert str(folder) not in why
+    assert call("ann", "/cases/c-3") == (200, case), "the rest of the file is there"
+
+
+@pytest.mark.parametrize("left", [b"", b"half a film", b"PK\x03\x04"])
+def test_frames_that_are_not_what_was_frozen_are_gone_too(
+    left: bytes, call: Call, court: tuple[str, dict[str, str], Path]
+) -> None:
+    folder, case = court[2], call("ann", "/cases/c-4")[1]
+    (folder / frames_of(case)).write_bytes(left)
+    status, why = call("ann", "/cases/c-4/frames/0.png")
+    assert (status, why.startswith(f"{frames_of(case)}: cannot be read as frames: ")) == (410, True)
+    assert str(folder) not in why
+
+
+def test_frames_that_cannot_be_read_are_no_fault_of_the_court(
+    call: Call, court: tuple[str, dict[str, str], Path]
+) -> None:
+    folder, case = court[2], call("ann", "/cases/c-5")[1]
+    place = folder / frames_of(case)
+    place.unlink()
+    place.mkdir()
+    assert call("ann", "/cases/c-5/frames/0.png") == (410, f"{frames_of(case)}: cannot be read: Is a directory")
+
+
 def test_a_ruling_is_entered_once_and_overruled_by_a_senior_alone(call: Call) -> None:
     said = {"category": "false_benefits", "reasoning": "promises money"}
     status, file = call("ann", "/cases/c-1/rulings", said)

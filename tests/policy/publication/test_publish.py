@@ -13,10 +13,11 @@ from contracts.errors import BadInputError
 from contracts.taxonomy import Category
 from contracts.verdicts import Decision
 from policy.docket.principals import NotAllowedError
+from policy.moves import read_history
 from policy.publication import publish as publish_module
 from policy.publication.held import all_held
 from policy.publication.publish import PublicationSettings, approve_held
-from policy.releases import promote, read_history, rollback
+from policy.releases import promote, rollback
 from serving.releases import ReleasesRoot
 from tests.policy.publication.conftest import ANN, LIKE_IT, NOW, SAM, TREND, VLM, Court, video
 

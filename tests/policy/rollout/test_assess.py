@@ -8,6 +8,7 @@ import pytest
 from scipy.integrate import quad
 
 from contracts.errors import BadInputError
+from contracts.releases import Seat
 from policy.rollout.assess import RolloutSettings, assess
 from policy.rollout.evidence import log_bet_over, overdispersion, report_ratio
 from policy.rollout.figures import NOTHING, Reported, RolloutFigures
@@ -87,14 +88,14 @@ def test_few_reports_halt_nothing() -> None:
 
 
 @pytest.mark.parametrize("seat", ["shadow", "canary"])
-def test_a_candidate_that_decides_otherwise_or_says_nothing_is_halted_whatever_viewers_say(seat: str) -> None:
+def test_a_candidate_that_decides_otherwise_or_says_nothing_is_halted_whatever_viewers_say(seat: Seat) -> None:
     quiet = single(400_000, 400), single(50_000, 0)
-    differs = assess(figures(*quiet, compared=1_000, disagreeing=250, stricter=240), seat, LONG)  # type: ignore[arg-type]
+    differs = assess(figures(*quiet, compared=1_000, disagreeing=250, stricter=240), seat, LONG)
     assert differs.outcome == "halt"
     assert "25.0% of 1,000 decisions differ from the live release's (240 stricter), must not be over 15.0%" in (
         differs.reason
     )
-    silent = assess(figures(*quiet, compared=600, disagreeing=0, unanswered=400), seat, LONG)  # type: ignore[arg-type]
+    silent = assess(figures(*quiet, compared=600, disagreeing=0, unanswered=400), seat, LONG)
     assert (silent.outcome, "said nothing of 40.0% of 1,000 videos" in silent.reason) == ("halt", True)
 
 

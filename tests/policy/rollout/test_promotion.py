@@ -11,7 +11,8 @@ from contracts.errors import BadInputError, CheckFailedError
 from contracts.releases import GateResult, Pin, Seat
 from policy.commands.policy import policy
 from policy.gate.results import read_gate_result, write_gate_result
-from policy.releases import halt, promote, read_history, write_pointer
+from policy.moves import read_history
+from policy.releases import halt, promote, write_pointer
 from serving.releases import MANIFEST, ReleasesRoot, digest_of
 from tests.policy.test_releases import make_release
 

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from contracts.errors import BadInputError, CheckFailedError, DependencyError
 from contracts.releases import Pin
 from policy.commands.policy import policy
-from policy.releases import promote, read_history
+from policy.moves import read_history
+from policy.releases import promote
 from policy.rollout.figures import RolloutFigures
 from policy.rollout.watch import WATCH, watch
 from serving.releases import ReleasesRoot

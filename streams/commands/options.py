@@ -1,0 +1,27 @@
+"""Options that several parts share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+METRICS_PORT = click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    show_default=True,
+    help="of /metrics and /live on loopback; 0: any free one",
+)
+
+
+def session_timeout(part: str) -> Callable[[F], F]:
+    """How soon the group gives a killed part's partitions to others."""
+    return click.option(
+        "--session-timeout",
+        type=click.FloatRange(0.1, 3_600),
+        default=6.0,
+        show_default=True,
+        help=f"seconds until a killed {part} is out",
+    )
