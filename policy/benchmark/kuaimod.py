@@ -15,7 +15,7 @@ from contracts.verdicts import Verdict
 from policy.benchmark.columns import PUBLISHED, Columns, judge_columns, table
 from policy.benchmark.cross_validation import Contender, Judged, cross_validate, labels_of
 from policy.benchmark.intervals import over_cases, paired_gain
-from policy.benchmark.left_out import LeftOut, leave_categories_out, left_out_table
+from policy.benchmark.left_out import leave_categories_out, left_out_table
 from policy.benchmark.reference import LayoutFit, TfidfFit
 from policy.benchmark.sight import Sight
 from policy.benchmark.student_fit import StudentFit
@@ -31,10 +31,9 @@ Tick = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class CrossValidated:
-    """What cross-validation found: each contender's judgements, and the categories left out."""
+    """What cross-validation found: each contender's judgements."""
 
     judged: Mapping[str, Judged]
-    left_out: Sequence[LeftOut]
     folds: int
     seeds: Sequence[int]
     worded_N: npt.NDArray[np.bool_]
@@ -59,8 +58,6 @@ class CrossValidated:
             "intervals: 95%, cases resampled; a group's recall is the share of its cases judged violative",
             _what_was_seen(len(self.worded_N), trained_here=True),
         ]
-        if self.left_out:
-            parts += ["", left_out_table(self.left_out)]
         return "\n".join(parts)
 
 
@@ -69,7 +66,6 @@ def run_cross_validation(
     *,
     folds: int = 5,
     seeds: Sequence[int] = (0, 1, 2),
-    leave_out: bool = True,
     tick: Tick = lambda _: None,
 ) -> CrossValidated:
     """Judge every case by students that never met it, beside the reference and what layout alone gives away."""
@@ -80,8 +76,13 @@ def run_cross_validation(
         WITH_LAYOUT: Contender(Sight.WORDS_AND_LAYOUT, StudentFit(Sight.WORDS_AND_LAYOUT)),
     }
     judged = cross_validate(cases, contenders, folds=folds, seeds=seeds, tick=tick)
-    left_out = leave_categories_out(cases, StudentFit(Sight.WORDS), seeds=seeds, tick=tick) if leave_out else []
-    return CrossValidated(judged, left_out, folds, tuple(seeds), _worded(cases))
+    return CrossValidated(judged, folds, tuple(seeds), _worded(cases))
+
+
+def run_left_out(cases: Sequence[DecidedCase], *, seeds: Sequence[int] = (0, 1, 2), tick: Tick = lambda _: None) -> str:
+    """Leave each category out of the training in turn; what precedents and a refresh find of it, as a table."""
+    rows = leave_categories_out(cases, StudentFit(Sight.WORDS), seeds=seeds, tick=tick)
+    return f"{left_out_table(rows)}\n{len(cases)} cases, words only, seeds {', '.join(map(str, seeds))}"
 
 
 def refuse_taught(cases: Sequence[DecidedCase], taught: frozenset[str], *, name: str) -> None:

@@ -59,9 +59,8 @@ class StudentJudge:
 
     def refreshed(self, old: Sequence[DecidedCase], new: Sequence[DecidedCase], *, seed: int) -> "StudentJudge":
         """The policy that a nightly refresh makes of this one, what taught it and what was ruled since."""
-        policy = refresh_policy(
-            self.policy, [Evidence(case, None) for case in old], [Evidence(case, None) for case in new], seed=seed
-        )
+        ruled = [Evidence(case.model_copy(update={"sampled": 0.0}), None) for case in new]
+        policy = refresh_policy(self.policy, [Evidence(case, None) for case in old], ruled, seed=seed)
         return replace(self, policy=policy, taught=self.taught | {case.case_id for case in new})
 
     def _run(self, cases: Sequence[DecidedCase]) -> tuple[Probabilities, Probabilities]:

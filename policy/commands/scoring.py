@@ -52,7 +52,10 @@ def benchmark() -> None:
 @click.option("--release", "release_path", type=FOLDER, help="Judge the cases with a release.")
 @click.option("--predictions", type=FILE, help="With --release: write the published prediction format here.")
 @click.option("--cross-validate", "folds", type=click.IntRange(2, 100), help="Train and judge by K folds instead.")
-def kuaimod(cases_path: Path, release_path: Path | None, predictions: Path | None, folds: int | None) -> None:
+@click.option("--leave-out", is_flag=True, help="Leave each category out; tell what precedents find of it instead.")
+def kuaimod(
+    cases_path: Path, release_path: Path | None, predictions: Path | None, folds: int | None, leave_out: bool
+) -> None:
     """Print our row under the published rows of the KuaiMod benchmark, and what the model did not see.
 
     \b
@@ -60,12 +63,18 @@ def kuaimod(cases_path: Path, release_path: Path | None, predictions: Path | Non
       precedent benchmark kuaimod --cross-validate 5 --cases ../shared/kuaimod_benchmark/public_cases.jsonl
       precedent benchmark kuaimod --release release-1 --cases cases.jsonl --predictions out.jsonl
     """
-    from policy.benchmark.kuaimod import refuse_taught, run_benchmark, run_cross_validation, write_predictions
+    from policy.benchmark.kuaimod import (
+        refuse_taught,
+        run_benchmark,
+        run_cross_validation,
+        run_left_out,
+        write_predictions,
+    )
     from policy.evidence import read_cases, read_taught
     from serving.releases import open_release
 
-    if (release_path is None) == (folds is None):
-        raise BadInputError("--release and --cross-validate: give one of them")
+    if (release_path is not None) + (folds is not None) + leave_out != 1:
+        raise BadInputError("--release, --cross-validate and --leave-out: give one of them")
     if predictions is not None and release_path is None:
         raise BadInputError("--predictions goes with --release")
     if predictions is not None and not predictions.parent.is_dir():
@@ -73,6 +82,9 @@ def kuaimod(cases_path: Path, release_path: Path | None, predictions: Path | Non
     cases = read_cases(cases_path)
     if folds is not None:
         click.echo(run_cross_validation(cases, folds=folds, tick=say).report())
+        return
+    if leave_out:
+        click.echo(run_left_out(cases, tick=say))
         return
     assert release_path is not None
     folder = open_release(release_path)
