@@ -5,8 +5,10 @@ import numpy.typing as npt
 import torch
 
 from contracts.taxonomy import POSITIVE_INDEX
-from policy.costs import FEWEST_TO_MOVE_A_LINE
 
+FEWEST_TO_MOVE_A_LINE, STANDARD_ERRORS = 2_000, 2.0
+"""With fewer held-out cases a line other than 0.5 is chance: on unseen ones it cost 0.5 to 0.9 points. The best of many
+lines looks better than it is: it must be so by this many standard errors."""
 TEMPERATURES = (0.25, 8.0)
 """A few held-out cases that happen to be separable must not make the student certain of everything."""
 
@@ -65,7 +67,7 @@ def toxicity_line(probabilities_N_16: npt.NDArray[np.float32], labels_N: npt.NDA
 
 
 def _most_accurate(toxicity_N: npt.NDArray[np.floating], violative_N: npt.NDArray[np.bool_]) -> float:
-    """The middle of the most accurate plateau, or 0.5 where that is within one standard error of it."""
+    """The middle of the most accurate plateau, or 0.5 where that is within two standard errors of it."""
     grid = np.linspace(0.25, 0.75, 101)
     right_G_N = (toxicity_N[None] >= grid[:, None]) == violative_N[None]
     right = right_G_N.mean(axis=1)
@@ -73,4 +75,4 @@ def _most_accurate(toxicity_N: npt.NDArray[np.floating], violative_N: npt.NDArra
     best, half = int(smooth.argmax()), len(grid) // 2
     disagreeing = int((right_G_N[best] != right_G_N[half]).sum())
     gain = (right[best] - right[half]) * len(violative_N)
-    return round(float(grid[best if gain > np.sqrt(disagreeing) else half]), 4)
+    return round(float(grid[best if gain > STANDARD_ERRORS * np.sqrt(disagreeing) else half]), 4)

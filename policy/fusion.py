@@ -5,7 +5,7 @@ mixed precision. The text's log-probabilities are given *out of sample*, so that
 words that it has not seen, not words that were learned by heart.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -53,6 +53,15 @@ def weights_of(student: Student) -> dict[str, npt.NDArray[np.float32]]:
     """What a refresh begins from."""
     state = {name: tensor.detach().numpy() for name, tensor in student.state_dict().items() if _fused(name)}
     return {name: np.array(array, np.float32) for name, array in state.items()}
+
+
+def mean_of(trainings: Sequence[Weights]) -> Weights:
+    """The mean of trainings that began from one parent's weights, by name.
+
+    They lie in one basin of the loss, where their mean is right about more than any of them (Wortsman et al., Model
+    soups, ICML 2022, section 3).
+    """
+    return {name: np.mean([one[name] for one in trainings], axis=0, dtype=np.float32) for name in trainings[0]}
 
 
 def write_weights(student: Student, path: Path) -> None:

@@ -24,7 +24,7 @@ from policy.calibration import expected_calibration_error, fit_temperature, toxi
 from policy.casebook import Evidence, choose_precedents, write_precedents
 from policy.costs import Costs, thresholds_by_cost
 from policy.evidence import digest_of_cases, write_taught
-from policy.fusion import FusionSettings, Weights, fit_fusion, write_weights
+from policy.fusion import FusionSettings, Weights, begin_from, fit_fusion, mean_of, weights_of, write_weights
 from policy.releases import new_folder, write_manifest
 from policy.sampling import held_out, uploads_spoken_for
 from policy.text_fit import TextFit, TextSettings, fit_text, log_probabilities, turned
@@ -47,6 +47,7 @@ class TrainSettings:
 
     violative_share: of the videos that the probabilities are to hold for; None: as among the cases. costs: what errors
     cost, by which the lines of demotion, review and removal are drawn.
+    averaged: of so many trainings from a parent's weights the mean is taken (`policy.fusion.mean_of`).
     emphasis: how often what the parent was not taught is shown where another case is shown once.
     as_like_as: where precedents are too few for a floor of each, one is heard by videos more like it than all but this
     share of random pairs of cases are.
@@ -61,6 +62,7 @@ class TrainSettings:
     precedents_at_most: int = 2_000
     as_like_as: float = 0.01
     emphasis: int = 3
+    averaged: int = 3
     violative_share: float | None = None
     costs: Costs = field(default_factory=Costs)
 
@@ -117,18 +119,24 @@ def train(
         judged = held_out(lesson.cases, judged, settings.held_out_share)
         taught = np.setdiff1d(taught, judged)
         tick(f"fusion on {len(taught)} cases, {with_frames} of all with frames")
-        fit_fusion(
-            student,
-            lesson.inputs,
-            text.out_of_sample,
-            text.embedding,
-            lesson.labels,
-            np.concatenate([taught, np.tile(np.intersect1d(taught, lesson.new), settings.emphasis - 1)]),
-            settings=settings.fusion,
-            seed=seed,
-            start=None if inherited is None else inherited.weights,
-            tick=progress,
-        )
+        shown = np.concatenate([taught, np.tile(np.intersect1d(taught, lesson.new), settings.emphasis - 1)])
+        start = None if inherited is None else inherited.weights
+        averaged = []
+        for attempt in range(1 if start is None else settings.averaged):
+            fit_fusion(
+                student,
+                lesson.inputs,
+                text.out_of_sample,
+                text.embedding,
+                lesson.labels,
+                shown,
+                settings=settings.fusion,
+                seed=seed + 1_000 * attempt,
+                start=start,
+                tick=progress,
+            )
+            averaged.append(weights_of(student))
+        begin_from(student, mean_of(averaged))
     tick("calibration and casebook")
     classifier = _calibrated(student, lesson, text, taught, judged, settings.violative_share)
     _, embeddings = run_student(student, lesson.inputs)
@@ -142,9 +150,7 @@ def train(
     if not np.isfinite(blended).all() or np.ptp(blended[:, POSITIVE_INDEX]) < 1e-4:
         raise CheckFailedError(f"training collapsed: {len(judged)} unseen cases get one and the same probability")
     labels = lesson.labels[judged]
-    thresholds = Thresholds(
-        toxicity=toxicity_line(blended, labels), by_category=thresholds_by_cost(blended, labels, settings.costs)
-    )
+    thresholds = Thresholds(toxicity=toxicity_line(blended, labels), by_category=thresholds_by_cost(settings.costs))
     return Policy(
         student.eval(),
         casebook,

@@ -25,26 +25,26 @@ from features.rank import Candidates, rank
 from features.store import open_store
 from policy.casebook import Evidence
 from policy.evidence import gather, read_cases
+from policy.refresh.snapshots import reference_to, write_snapshot
 from policy.releases import promote
 from policy.train import Lineage, TrainSettings, train, write_release
 from serving.preprocess.media import DecodePool, PoolSettings
 from serving.releases import ReleasesRoot
-from simulation.latents import draw_latents
-from simulation.lines import write_lines
-from simulation.uploads import Simulation, to_case, to_truth, to_upload, write_uploads
+from simulation.uploads import Simulation, write_uploads
 from streams.demo.experiment import ExperimentPlan, Outcome, run_experiment
 from streams.demo.moderate import moderate_all
 from streams.demo.page import examples_of, render, words_of
 from streams.demo.summary import DemoSummary, RankedVideo, agreement_by_group, latency_quantiles
 from streams.demo.trend.chapter import TrendOutcome, TrendPlan, run_trend
+from streams.painted import usual_videos
 from streams.stack import Stack, embedded_stack
 from warehouse.address import connect, parse_address
 from warehouse.exposure import exposure, exposure_lines
 from warehouse.queries import count_verdicts
 
 N_CANDIDATES = 12
-N_GOLDEN, GOLDEN_SEED = 4_000, 4_242
-"""Videos without pictures that the gate compares releases on beside the filmed ones: fewer of a group tell noise."""
+N_GOLDEN, GOLDEN_SEED = 3_000, 4_242
+"""Painted videos that the gate compares releases on: of fewer the smaller groups tell noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +157,10 @@ async def _decoded(
 
 def _train(folder: Path, evidence: Sequence[Evidence], settings: TrainSettings, seed: int, step: Steps) -> None:
     policy = train(evidence, settings=settings, seed=seed, progress=lambda _: step.advance(1))
-    now = datetime.now(UTC)
-    write_release(
-        policy, folder / "release-1", Lineage.of([item.case for item in evidence]), settings=settings, now=now
-    )
+    now, lineage = datetime.now(UTC), Lineage.of([item.case for item in evidence])
+    _, snapshot = write_snapshot(evidence, folder / "releases" / "datasets")
+    beside = reference_to(snapshot)
+    write_release(policy, folder / "release-1", lineage, settings=settings, now=now, beside=beside)
     promote(ReleasesRoot(folder / "releases"), folder / "release-1", now=now)
 
 
@@ -203,13 +203,10 @@ def _experiment(stack: Stack, folder: Path, plan: DemoPlan, step: Steps) -> Outc
 
 
 def _trend(stack: Stack, folder: Path, plan: DemoPlan, step: Steps) -> TrendOutcome:
-    golden = folder / "golden.jsonl"
-    words = (
-        to_case(to_upload(v, GOLDEN_SEED, None), to_truth(v, GOLDEN_SEED)) for v in draw_latents(N_GOLDEN, GOLDEN_SEED)
-    )
-    filmed = read_cases(folder / "live" / "cases.jsonl")
-    write_lines(golden, (*filmed, *words))
-    return run_trend(stack, folder, TrendPlan(seed=plan.seed), golden, folder / "live", step)
+    with step("paint the golden set of the gate"):
+        painted = usual_videos(N_GOLDEN, GOLDEN_SEED, TrainSettings().inputs)
+        golden, _ = write_snapshot([one.evidence for one in painted], folder / "golden")
+    return run_trend(stack, folder, TrendPlan(seed=plan.seed), golden, step)
 
 
 def _exposure(stack: Stack) -> tuple[str, ...]:

@@ -130,13 +130,11 @@ class _Waves:
             advance(len(some))
 
 
-def run_trend(
-    stack: Stack, folder: Path, plan: TrendPlan, golden: Path, golden_root: Path, step: Progress
-) -> TrendOutcome:
+def run_trend(stack: Stack, folder: Path, plan: TrendPlan, golden: Path, step: Progress) -> TrendOutcome:
     """Tell the chapter on a stack with clerk and court whose workers may read `folder`/trend.
 
-    `golden` are decided cases that the refresh is gated by, with their media under `golden_root`. Raises
-    `CheckFailedError` when a verdict does not come.
+    `golden` is a data snapshot of the cases that the refresh is gated by. Raises `CheckFailedError` when a verdict does
+    not come.
     """
     releases = ReleasesRoot(Path(stack.environment["PRECEDENT_RELEASES"]))
     docket_home = Path(stack.environment["PRECEDENT_DOCKET"])
@@ -168,7 +166,7 @@ def run_trend(
         with step("more of the trend", len(second)):
             with_precedents = _moderated(stack, second, "by precedents, nothing trained", plan, step, ruled)
         with step("the nightly refresh", 6):
-            lines, gate = _refreshed(releases, docket_home, folder, golden, golden_root, plan, step)
+            lines, gate = _refreshed(releases, docket_home, folder, golden, plan, step)
         with step("the rest of the trend", len(third)):
             _follow(releases)
             name = "after the refresh" if gate is not None and gate.passed else "after it, by the old release"
@@ -242,7 +240,7 @@ def _published(root: ReleasesRoot, docket: Docket, *, within_s: float = 60.0, ca
 
 
 def _refreshed(
-    root: ReleasesRoot, docket: Path, folder: Path, golden: Path, golden_root: Path, plan: TrendPlan, step: Progress
+    root: ReleasesRoot, docket: Path, folder: Path, golden: Path, plan: TrendPlan, step: Progress
 ) -> tuple[tuple[str, ...], GateResult | None]:
     """The refresh's own steps, one by one, as its command and its DAG call them; the seat is live at once here."""
     parent = root.release_path(root.read_pointer().live.release_version)
@@ -253,9 +251,8 @@ def _refreshed(
             parent=str(parent),
             docket=str(docket),
             golden=str(golden),
-            media_roots=(str(golden_root),),
             seed=plan.seed,
-            epochs=14,  # few cases make short epochs
+            epochs=10,  # few cases make short epochs
             seat="live",
         ),
     )
