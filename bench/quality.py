@@ -22,7 +22,8 @@ from policy.calibration import expected_calibration_error
 from policy.casebook import Evidence
 from policy.decide import toxicity_of
 from policy.evidence import gather, read_cases
-from policy.train import Lineage, Policy, TrainSettings, run_student, train, write_release
+from policy.lineage import Lineage, write_release
+from policy.train import Policy, TrainSettings, run_student, train
 from serving.casebook import search
 from serving.in_process import InProcessScorer
 from serving.preprocess.batch import preprocess

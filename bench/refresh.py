@@ -26,11 +26,12 @@ from policy.docket.docket import Docket, NewCase
 from policy.docket.principals import Principal, Role
 from policy.docket.rules import ruling_id
 from policy.fusion import FusionSettings
+from policy.lineage import Lineage, write_release
 from policy.refresh.run import STEPS, Plan, RefreshRun
 from policy.refresh.snapshots import write_snapshot
 from policy.refresh.whole import run_step, told
 from policy.releases import promote
-from policy.train import Lineage, TrainSettings, train, write_release
+from policy.train import TrainSettings, train
 from serving.releases import ReleasesRoot
 from streams.painted import usual_videos
 

@@ -29,9 +29,10 @@ from rich.table import Table
 from contracts.videos import VideoUploaded
 from policy.decide import judge
 from policy.evidence import gather, read_cases
+from policy.lineage import Lineage, write_release
 from policy.releases import promote
 from policy.score import read_uploads
-from policy.train import Lineage, TrainSettings, train, write_release
+from policy.train import TrainSettings, train
 from serving.in_process import InProcessScorer
 from serving.preprocess.batch import preprocess
 from serving.preprocess.media import DecodePool, Frames, PoolSettings

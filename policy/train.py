@@ -7,10 +7,8 @@ What judges the model never taught it: a case's wide logits, its precedents and 
 come from fits that did not see it.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,20 +16,17 @@ import torch
 
 from contracts.cases import DecidedCase
 from contracts.errors import BadInputError, CheckFailedError
-from contracts.releases import InputShape, Release, Thresholds
+from contracts.releases import InputShape, Thresholds
 from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
 from policy.calibration import expected_calibration_error, fit_temperature, toxicity_line
-from policy.casebook import Evidence, choose_precedents, write_precedents
+from policy.casebook import Evidence, choose_precedents
 from policy.costs import Costs, thresholds_by_cost
-from policy.evidence import digest_of_cases, write_taught
-from policy.fusion import FusionSettings, Weights, begin_from, fit_fusion, mean_of, weights_of, write_weights
-from policy.releases import new_folder, write_manifest
+from policy.fusion import FusionSettings, Weights, begin_from, fit_fusion, mean_of, weights_of
 from policy.sampling import held_out, uploads_spoken_for
 from policy.text_fit import TextFit, TextSettings, fit_text, log_probabilities, turned
-from serving.casebook import Blend, Casebook, search, write_casebook
+from serving.casebook import Blend, Casebook, search
 from serving.preprocess.batch import preprocess
 from serving.preprocess.inputs import ModelInputs
-from serving.releases import CASEBOOK, PRECEDENTS, STUDENT, TAUGHT, WEIGHTS
 from serving.student import FRAMES, Student, StudentShape
 
 Tick = Callable[[str], None]
@@ -251,62 +246,6 @@ def _precedents(
     first = () if inherited is None else (inherited.new, inherited.precedents)
     cases = [lesson.cases[row] for row in citable]
     return citable[choose_precedents(cases, at_most=settings.precedents_at_most, rng=rng, first=first)]
-
-
-@dataclass(frozen=True, slots=True)
-class Lineage:
-    """Where a release comes from: its version, its parent's, and the cases it was trained on."""
-
-    version: int
-    parent: int | None
-    cases: tuple[DecidedCase, ...]
-
-    @classmethod
-    def of(cls, cases: Sequence[DecidedCase], parent: Release | None = None) -> "Lineage":
-        """The release after `parent`, or the first."""
-        before = None if parent is None else parent.version
-        return cls(1 if before is None else before + 1, before, tuple(cases))
-
-
-def write_release(
-    policy: Policy,
-    path: Path,
-    lineage: Lineage,
-    *,
-    settings: TrainSettings,
-    now: datetime,
-    beside: Mapping[str, str] | None = None,
-) -> Release:
-    """Write an immutable release folder at `path` (it must not exist) and return its manifest.
-
-    `beside` are texts by file name that lie in the folder too, with a digest as every file has.
-    """
-    from serving.export import export_student
-
-    with new_folder(path) as draft:
-        export_student(policy.student, draft / STUDENT)
-        write_casebook(policy.casebook, draft / CASEBOOK)
-        write_precedents(policy.precedents, draft / PRECEDENTS)
-        write_taught(lineage.cases, draft / TAUGHT)
-        if policy.student.shape.fused:
-            write_weights(policy.student, draft / WEIGHTS)
-        for name, text in (beside or {}).items():
-            (draft / name).write_text(text, encoding="utf-8")
-        return write_manifest(
-            draft,
-            lambda digests: Release(
-                version=lineage.version,
-                parent=lineage.parent,
-                created_at=now,
-                inputs=settings.inputs,
-                thresholds=policy.thresholds,
-                casebook_version=lineage.version,
-                n_cases=len(lineage.cases),
-                digests=digests,
-                metrics=policy.metrics,
-                trained_on=digest_of_cases(lineage.cases),
-            ),
-        )
 
 
 def run_student(

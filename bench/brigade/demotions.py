@@ -26,7 +26,8 @@ from policy.cases.coordination import WeighedReports
 from policy.cases.rescoring import with_feedback
 from policy.decide import toxicity_of
 from policy.gate.judged import DECISIONS, REVIEW, judge_all
-from policy.train import Lineage, TrainSettings, train, write_release
+from policy.lineage import Lineage, write_release
+from policy.train import TrainSettings, train
 from serving.releases import ReleaseFolder, open_release
 from streams.painted import Shown, usual_videos
 

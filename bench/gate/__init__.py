@@ -21,7 +21,8 @@ from bench.gate.releases import NOW, SETTINGS, lineage, word_cases, write
 from contracts.verdicts import Decision
 from policy.casebook import Evidence
 from policy.gate.gate import Traffic, pass_gate
-from policy.train import train, write_release
+from policy.lineage import write_release
+from policy.train import train
 from simulation.uploads import text_uploads
 
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from policy.casebook import Evidence
-from policy.train import Lineage, Policy, TrainSettings, write_release
+from policy.lineage import Lineage, write_release
+from policy.train import Policy, TrainSettings
 from simulation.latents import draw_latents
 from simulation.uploads import to_case, to_truth, to_upload
 

@@ -58,8 +58,9 @@ def train(
       precedent policy train --cases clips/cases.jsonl --out release-1
     """
     from policy.evidence import gather, read_cases
+    from policy.lineage import Lineage, write_release
     from policy.refresh.snapshots import reference_to, write_snapshot
-    from policy.train import Lineage, TrainSettings, write_release
+    from policy.train import TrainSettings
     from policy.train import train as train_policy
     from serving.preprocess.media import DecodePool, PoolSettings
     from serving.releases import open_release

@@ -22,6 +22,7 @@ from policy.fusion import read_weights
 from policy.gate.command import gate_files
 from policy.gate.gate import pass_gate
 from policy.gate.results import write_gate_result
+from policy.lineage import Lineage, write_release
 from policy.publication.held import next_version
 from policy.publication.precedents import overruled, select
 from policy.refresh.docket import Rulings, asked_of
@@ -30,7 +31,7 @@ from policy.refresh.refit import SHARE, RefreshSettings, train_from, train_setti
 from policy.refresh.run import Built, Collected, Mined, Promoted, RefreshRun, Trained, clear
 from policy.refresh.snapshots import REFERENCE, Snapshot, open_snapshot, read_snapshot, reference_to, write_snapshot
 from policy.releases import promote as promote_release
-from policy.train import Inheritance, Lineage, Tick, write_release
+from policy.train import Inheritance, Tick
 from serving.in_process import StudentEmbedder
 from serving.releases import MANIFEST, WEIGHTS, ReleaseFolder, ReleasesRoot, digest_of, open_release
 

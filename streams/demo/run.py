@@ -25,9 +25,10 @@ from features.rank import Candidates, rank
 from features.store import open_store
 from policy.casebook import Evidence
 from policy.evidence import gather, read_cases
+from policy.lineage import Lineage, write_release
 from policy.refresh.snapshots import reference_to, write_snapshot
 from policy.releases import promote
-from policy.train import Lineage, TrainSettings, train, write_release
+from policy.train import TrainSettings, train
 from serving.preprocess.media import DecodePool, PoolSettings
 from serving.releases import ReleasesRoot
 from simulation.uploads import Simulation, write_uploads

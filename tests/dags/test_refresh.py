@@ -11,10 +11,11 @@ from contracts.taxonomy import Category
 from policy.casebook import Evidence
 from policy.docket.docket import Docket
 from policy.gate.results import fallen_groups
+from policy.lineage import Lineage, write_release
 from policy.refresh.run import RefreshRun, write_whole
 from policy.refresh.snapshots import write_snapshot
 from policy.releases import promote
-from policy.train import Lineage, train, write_release
+from policy.train import train
 from serving.releases import ReleasesRoot, open_release
 from tests.dags.conftest import Airflow
 from tests.policy.docket.cases import NOW

@@ -10,7 +10,8 @@ import pytest
 from policy.casebook import Evidence
 from policy.evidence import gather, read_cases
 from policy.fusion import FusionSettings
-from policy.train import Lineage, Policy, TrainSettings, train, write_release
+from policy.lineage import Lineage, write_release
+from policy.train import Policy, TrainSettings, train
 from serving.preprocess.media import DecodePool, PoolSettings
 from simulation.uploads import Simulation, write_uploads
 

@@ -24,7 +24,8 @@ from policy.gate.judged import REMOVE, Judged, judge_all
 from policy.gate.limits import GateLimits
 from policy.gate.quality import calibration_refusal, compare, ece_of
 from policy.gate.stare_decisis import overturned, overturned_refusal
-from policy.train import Lineage, Policy, train, write_release
+from policy.lineage import Lineage, write_release
+from policy.train import Policy, train
 from serving.releases import STUDENT, open_release
 
 

@@ -14,7 +14,8 @@ from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX, TAXONOMY_VERSION, C
 from contracts.verdicts import Decision, Verdict
 from policy.commands.policy import policy
 from policy.gate.recorded import read_recorded
-from policy.train import Lineage, train, write_release
+from policy.lineage import Lineage, write_release
+from policy.train import train
 
 TAUGHT, GOLDEN = word_cases(120, 1), word_cases(40, 2)
 PIN = Pin(release_version=1, casebook_version=1)

@@ -20,10 +20,11 @@ from policy.decide import decide, toxicity_of
 from policy.docket.docket import Docket, NewCase
 from policy.docket.principals import Principal, Role
 from policy.docket.rules import ruling_id
+from policy.lineage import Lineage, write_release
 from policy.publication.publish import Publication, PublicationSettings, publish_pending
 from policy.publication.traffic import RecentTraffic
 from policy.releases import promote
-from policy.train import Lineage, Policy, train, write_release
+from policy.train import Policy, train
 from serving.in_process import InProcessScorer
 from serving.preprocess.batch import preprocess
 from serving.releases import ReleasesRoot
