@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -89,11 +88,7 @@ def _tell_exposure(say: Callable[[Any], None], weeks: Weeks, frozen: World, lear
     table = Table(title="Violative impressions in 1,000, everyone judged alike", title_justify="left")
     for column in ("of", "frozen policy", "learning policy", "change"):
         table.add_column(column, justify="left" if column == "of" else "right")
-    shares = []
-    for lived, arm in ((frozen, FROZEN), (learning, LEARNING)):
-        counts = lived.watch.counts
-        kinds = counts.violative_A_D_K[arm, since:].sum(axis=0)
-        shares.append(1000 * np.append(kinds, kinds.sum()) / counts.shown_A_D[arm, since:].sum())
+    shares = [lived.watch.counts.per_1000(arm, since=since) for lived, arm in ((frozen, FROZEN), (learning, LEARNING))]
     figures = {}
     for place, name in enumerate(names):
         before, after = float(shares[0][place]), float(shares[1][place])
