@@ -31,6 +31,9 @@ def demo(out: Path, n_train: int, uploads: int, rate: float, viewers: int, seed:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from streams.stack import ONE_THREAD
+
+    os.environ.update(ONE_THREAD)  # before NumPy is loaded: the demo shares the cores with its parts
     from streams.demo.run import DemoPlan, Steps, run_demo
     from streams.demo.summary import as_text
 
