@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from contracts.cases import CaseOpened, DecidedCase
+from contracts.cases import CaseOpened, CaseReason, DecidedCase
 from contracts.taxonomy import CATEGORIES, Category
 from policy.casebook import Evidence
 from policy.cases.coordination import weigh_reports
@@ -113,13 +113,14 @@ class Desk:
         to_come = {case.video_id: impressions_to_come(int(shown[row]), over) for case, row in self._waiting.values()}
         ranked = by_priority((case for case, _ in self._waiting.values()), to_come)
         for one in ranked[: self.budget]:
-            _, row = self._waiting.pop(one.case.case_id)
+            opened, row = self._waiting.pop(one.case.case_id)
             truth = CATEGORIES[self._population.videos.category_M[row]]
             found = self._reviewer(one.case.case_id, truth, self._contents.about(row))
             self._rulings.wrong += found is not truth
             ruled[row], self._rulings.at[row] = found, now
             (upload,) = self._contents.uploads([row])
-            case = DecidedCase(case_id=one.case.case_id, upload=upload, category=found, decided_at=now)
+            chance = opened.selection_probability if opened.reason is CaseReason.AUDIT else 0.0
+            case = DecidedCase(case_id=opened.case_id, upload=upload, category=found, sampled=chance, decided_at=now)
             self._rulings.decided.append(Evidence(case, None))
 
     def _rates(self, now: datetime, alive: npt.NDArray[np.bool_]) -> Mapping[int, ReportRate]:

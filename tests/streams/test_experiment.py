@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,12 @@ from simulation.platform.log.totals import UserTotals, sum_up
 from simulation.reviewers import Reviewers
 from streams.demo.experiment import Change, ExperimentPlan, Outcome, Truth, run_experiment
 from streams.stack import embedded_stack
-from streams.weeks.run import experiment, prepare
+from streams.weeks.moderation import FROZEN, LEARNING
+from streams.weeks.run import Weeks, all_frozen, all_learning, experiment, prepare
 from warehouse.address import connect, parse_address
 
 PLAN = ExperimentPlan(
-    viewers=400, pre_days=3, days=4, trends_on=(3, 5), trend_share=0.15, rulings_per_1000_viewers=40, taught=300, seed=2
+    viewers=400, pre_days=3, days=4, trends_on=(3, 5), trend_share=0.15, rulings_per_1000_viewers=40, taught=500, seed=2
 )
 TODAY = datetime.now(UTC).date()
 
@@ -29,6 +31,11 @@ TODAY = datetime.now(UTC).date()
 def kept(parent: Policy, old: Sequence[Evidence], new: Sequence[Evidence]) -> Policy:
     """A refresh that costs nothing: what is learned is learned from precedents."""
     return parent
+
+
+@cache
+def weeks() -> Weeks:
+    return prepare(PLAN.scenario(TODAY))
 
 
 class Steps:
@@ -91,8 +98,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Rows]:
 @pytest.fixture(scope="module")
 def lived() -> UserTotals:
     """The same days, summed without topics or a warehouse."""
-    weeks = prepare(PLAN.scenario(TODAY))
-    return sum_up(experiment(weeks, Reviewers(seed=PLAN.seed), kept).days, weeks.population)
+    return sum_up(experiment(weeks(), Reviewers(seed=PLAN.seed), kept).days, weeks().population)
 
 
 def test_each_users_row_in_the_warehouse_is_what_they_did_on_the_platform(
@@ -119,10 +125,18 @@ def test_everything_was_sent_and_the_report_is_written(found: tuple[Outcome, Row
     assert outcome.rulings > 0
     lines = list(outcome.lines())
     assert f"{outcome.sent[VIDEOS_IMPRESSIONS.name]:,} impressions, " in lines[0]
+
+
+def test_the_truth_is_of_everyone_with_the_one_policy_and_with_the_other(found: tuple[Outcome, Rows]) -> None:
+    outcome, _ = found
     assert list(outcome.truth.violative) == ["fruit_cups", "subsidy_wheel", "all others", "all"]
-    *kinds, every = outcome.truth.violative.values()
-    assert sum(one.learning for one in kinds) == pytest.approx(every.learning)
-    assert every.learning != every.frozen
+    for arm, make in ((FROZEN, all_frozen), (LEARNING, all_learning)):
+        world = make(weeks(), Reviewers(seed=PLAN.seed), kept)
+        totals = sum_up(world.days, weeks().population)
+        assert outcome.truth.report_rate[arm] == pytest.approx(totals.reports.sum() / totals.impressions.sum())
+        told = [change[arm] for change in outcome.truth.violative.values()]
+        assert told == pytest.approx(world.watch.counts.per_1000(arm, since=PLAN.pre_days).tolist())
+        assert sum(told[:-1]) == pytest.approx(told[-1])
 
 
 def test_the_headline_holds_the_verdict_beside_the_truth(found: tuple[Outcome, Rows]) -> None:

@@ -22,7 +22,7 @@ from streams.weeks.scenario import Scenario
 
 WAVE = TrendWave(FRUIT_CUPS.name, FRUIT_CUPS.category, starts_on=1, share=0.15, benign_share=0.05)
 SMALL = Scenario(
-    viewers=400, pre_days=2, days=4, per_1000_viewers=120.0, waves=(WAVE,), taught=300, rulings_a_day=12, seed=3
+    viewers=400, pre_days=2, days=4, per_1000_viewers=400.0, waves=(WAVE,), taught=500, rulings_a_day=12, seed=3
 )
 
 
