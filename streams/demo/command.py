@@ -17,7 +17,7 @@ import click
 @click.option("--uploads", type=click.IntRange(10), default=300, show_default=True, help="Videos to moderate.")
 @click.option("--rate", type=click.FloatRange(1), default=40.0, show_default=True, help="Uploads a second.")
 @click.option(
-    "--viewers", type=click.IntRange(0), default=3_000, show_default=True, help="Of the experiment; 0: without one."
+    "--viewers", type=click.IntRange(0), default=5_000, show_default=True, help="Of the experiment; 0: without one."
 )
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True)
 @click.option("--trend/--no-trend", default=True, show_default=True, help="A trend comes up that nobody was taught.")
@@ -31,6 +31,9 @@ def demo(out: Path, n_train: int, uploads: int, rate: float, viewers: int, seed:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from streams.stack import ONE_THREAD
+
+    os.environ.update(ONE_THREAD)  # before NumPy is loaded: the demo shares the cores with its parts
     from streams.demo.run import DemoPlan, Steps, run_demo
     from streams.demo.summary import as_text
 

@@ -59,7 +59,7 @@ class DemoPlan:
     uploads: int = 300
     per_second: float = 40.0
     workers: int = 2
-    viewers: int = 3_000
+    viewers: int = 5_000
     trend: bool = True
     seed: int = 7
 

@@ -1,7 +1,7 @@
 """Verdicts, truth and rankings in, the demo's figures out: what was processed, how well, how fast."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +87,7 @@ def as_text(summary: DemoSummary) -> str:
     latency = "   ".join(f"{name} {value:,.0f} ms" for name, value in summary.latency_ms.items())
     lines = [
         "",
+        *((f"headline     {summary.experiment.headline}", "") if summary.experiment else ()),
         f"processed    {summary.judged} of {summary.sent} uploads, {summary.dead} dead letters",
         f"stored       {summary.features_fresh} fresh in Feast, {summary.warehouse_rows} in the warehouse",
         f"decisions    {decisions}",
@@ -101,19 +102,15 @@ def as_text(summary: DemoSummary) -> str:
         "ranked for a viewer who minds toxicity      relevance  toxicity  decision   before -> after",
         *(_ranked_line(video) for video in summary.ranking),
         *(("", *summary.trend.lines()) if summary.trend else ()),
-        *((f"exposure     {line}" if not n else f"             {line}") for n, line in enumerate(summary.exposure)),
-        *(_experiment_lines(summary.experiment) if summary.experiment else ()),
+        *_titled("exposure", summary.exposure),
+        *(("", *_titled("experiment", summary.experiment.lines())) if summary.experiment else ()),
     ]
     return "\n".join(lines)
 
 
-def _experiment_lines(outcome: Outcome) -> Iterator[str]:
-    experiment = outcome.experiment
-    sent = ", ".join(f"{n:,} {topic.rpartition('.')[2]}" for topic, n in outcome.sent.items())
-    yield ""
-    yield f"experiment   {experiment.experiment_id}, {experiment.starts_on} to {experiment.ends_on}: {sent}"
-    yield from (f"             {sentence}" for sentence in outcome.sentences)
-    yield f"truth        {outcome.true_change:+.1%} of the report rate, had everyone lived in the one arm or the other"
+def _titled(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """The lines of a part of the summary, its title before the first."""
+    yield from (f"{title if not n else '':13}{line}" for n, line in enumerate(lines))
 
 
 def _ranked_line(video: RankedVideo) -> str:

@@ -22,6 +22,9 @@ from simulation.platform.population import Plan
 from simulation.platform.sessions.feeds import Feed
 from simulation.platform.sessions.opening import OUTSIDE
 
+_SAID_BY_THE_ARMS = (MetricName.TOXIC_SHARE, MetricName.TOXIC_EXPOSURE)
+"""Measured by the toxicity and the decision as served: by another release in each arm of an experiment on releases."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arms:
@@ -85,8 +88,9 @@ def toxicity_aware(plan: Plan) -> Arms:
 def learning_policy(plan: Plan) -> Arms:
     """Everyone is in one experiment: a policy that stays as it is against one that is refreshed every night.
 
-    Both arms are ranked alike; what differs is whose verdicts they read. The candidate is named by its first release,
-    whose seat its successors take. Raises `BadInputError` as `toxicity_aware` does.
+    Both arms are ranked alike; what differs is whose verdicts they read, so what is read off these verdicts is no
+    metric. The candidate is named by its first release, whose seat its successors take. Raises `BadInputError` as
+    `toxicity_aware` does.
     """
     try:
         experiment = Experiment(
@@ -97,11 +101,11 @@ def learning_policy(plan: Plan) -> Arms:
             buckets=(0, N_BUCKETS),
             salt=f"learning-policy-{plan.seed}",
             variants=(
-                Variant(name="frozen", share=0.5),
-                Variant(name="learning", share=0.5, decisions="candidate"),
+                Variant(name="frozen-policy", share=0.5),
+                Variant(name="learning-policy", share=0.5, decisions="candidate"),
             ),
             candidate_release=plan.release_version + 1,
-            **_plan_of(plan),
+            **_plan_of(plan) | {"metrics": tuple(name for name in MetricName if name not in _SAID_BY_THE_ARMS)},
         )
     except ValidationError as error:
         raise BadInputError(

@@ -1,5 +1,6 @@
 """A scenario in, its worlds out: everyone judged by the frozen policy, everyone by the learning one, half by each."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -15,8 +16,9 @@ from simulation.platform.days import live
 from simulation.platform.population import Assigner, Population, draw_population, everyone
 from streams.feed.simulated import Arms, learning_policy
 from streams.weeks.contents import Contents
+from streams.weeks.desk import Reviewer
 from streams.weeks.judging import Judge
-from streams.weeks.moderation import FROZEN, LEARNING, LearningModeration, Refresh, Reviewer
+from streams.weeks.moderation import FROZEN, LEARNING, LearningModeration, Refresh
 from streams.weeks.scenario import Scenario
 
 SETTINGS = replace(TrainSettings(), fused=False)
@@ -42,6 +44,12 @@ class Exposed:
 
     violative_A_D_K: npt.NDArray[np.int64]
     shown_A_D: npt.NDArray[np.int64]
+
+    def per_1000(self, arm: int, *, since: int) -> npt.NDArray[np.float64]:
+        """Violative impressions in 1,000 of an arm's from day `since` on: of each kind, and of all together."""
+        kinds = self.violative_A_D_K[arm, since:].sum(axis=0)
+        shares: npt.NDArray[np.float64] = 1000 * np.append(kinds, kinds.sum()) / self.shown_A_D[arm, since:].sum()
+        return shares
 
 
 @dataclass(slots=True)
@@ -90,9 +98,10 @@ def prepare(scenario: Scenario, *, tick: Callable[[str], None] = lambda _: None)
     return Weeks(scenario, population, learning_policy(plan), Judge(policy, SETTINGS, 1, taught))
 
 
-def world(weeks: Weeks, reviewer: Reviewer, refresh: Refresh, assigner: Assigner, *, learns: bool) -> World:
-    """A world of the weeks: who is judged by which policy, and whether anything is learned in it."""
-    moderation = LearningModeration(weeks.population, weeks.scenario, weeks.first, reviewer, refresh, learns=learns)
+def world(weeks: Weeks, reviewer: Reviewer, refresh: Refresh, assigner: Assigner) -> World:
+    """A world of the weeks: who is judged by which policy."""
+    arm_N = assigner(weeks.population.plan.user_ids)
+    moderation = LearningModeration(weeks.population, weeks.scenario, weeks.first, reviewer, refresh, arm_N)
     watch = Watch(weeks.population)
     days = watch.through(live(weeks.population, weeks.arms.rank, assigner, moderation))
     return World(moderation, watch, days)
@@ -100,17 +109,17 @@ def world(weeks: Weeks, reviewer: Reviewer, refresh: Refresh, assigner: Assigner
 
 def all_frozen(weeks: Weeks, reviewer: Reviewer, refresh: Refresh) -> World:
     """Nobody's policy learns."""
-    return world(weeks, reviewer, refresh, everyone(FROZEN), learns=False)
+    return world(weeks, reviewer, refresh, everyone(FROZEN))
 
 
 def all_learning(weeks: Weeks, reviewer: Reviewer, refresh: Refresh) -> World:
     """Everybody is judged by the learning policy from the experiment's first day on."""
-    return world(weeks, reviewer, refresh, everyone(LEARNING), learns=True)
+    return world(weeks, reviewer, refresh, everyone(LEARNING))
 
 
 def experiment(weeks: Weeks, reviewer: Reviewer, refresh: Refresh) -> World:
-    """Half of the users in each arm; they share videos, reports and rulings."""
-    return world(weeks, reviewer, refresh, weeks.arms.assign, learns=True)
+    """Half of the users and of the reviewers in each arm; they share videos and rulings."""
+    return world(weeks, reviewer, refresh, weeks.arms.assign)
 
 
 def _taught(scenario: Scenario) -> Iterator[Evidence]:
@@ -119,7 +128,9 @@ def _taught(scenario: Scenario) -> Iterator[Evidence]:
     They are a plain sample of uploads. Cases with more violative ones among them would make a first release that is
     more suspicious than the platform gives reason for; whatever it learns later would then look like a loss.
     """
-    before = replace(scenario, seed=scenario.seed + 1_000, waves=())
+    a_day = scenario.per_1000_viewers * scenario.viewers / 1000
+    days = max(scenario.days, math.ceil(scenario.taught / a_day))
+    before = replace(scenario, seed=scenario.seed + 1_000, days=days, waves=())
     population = draw_population(before.plan, before.platform)
     rows = np.random.default_rng(before.seed).choice(len(population.videos), scenario.taught, replace=False)
     uploads = Contents(population).uploads(rows)

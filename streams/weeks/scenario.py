@@ -7,6 +7,7 @@ had too few viewers for reports to open a case in their week (90 uploads a day f
 """
 
 from dataclasses import dataclass
+from datetime import date
 
 from simulation.platform.population import Plan
 from simulation.platform.settings import PlatformSettings, TrendWave, VideoSettings
@@ -30,6 +31,7 @@ class Scenario:
     taught: decided cases that the first release learns from: a plain sample of uploads before any trend.
     rulings_a_day: what reviewers get through: one upload in fifteen.
     nights_between: refreshes are every so many nights; precedents are published every night.
+    begins: the first day's date.
     """
 
     viewers: int = 10_000
@@ -41,10 +43,12 @@ class Scenario:
     rulings_a_day: int = 20
     nights_between: int = 1
     seed: int = 7
+    begins: date = date(2026, 3, 2)
 
     @property
     def plan(self) -> Plan:
-        return Plan(self.viewers, self.pre_days + self.days, self.seed, starts_on=self.pre_days)
+        days = self.pre_days + self.days
+        return Plan(self.viewers, days, self.seed, begins=self.begins, starts_on=self.pre_days)
 
     @property
     def platform(self) -> PlatformSettings:

@@ -50,7 +50,9 @@ def test_the_demo_ends_with_figures_and_a_page_that_needs_nothing_else(out: Path
     assert re.search(r"gate: (passed|refused: )", printed)
     assert re.search(r"exposure +day +impressions", printed)
     assert re.search(r"experiment +\S+, 20\d\d-\d\d-\d\d to 20\d\d-\d\d-\d\d: \d+,\d+ impressions, ", printed)
-    assert re.search(r"truth +-\d+\.\d% of the report rate", printed)
+    assert re.search(
+        r"^headline +learning-policy.*; truth [+-]\d+\.\d%; violative impressions \d", printed, re.MULTILINE
+    )
     for name in ("report.html", "experiment.html"):
         page = (out / name).read_text(encoding="utf-8")
         assert not re.search(r"(src|href)\s*=\s*\"(?!data:|#|experiment\.html)", page)

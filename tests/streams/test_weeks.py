@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from contracts.taxonomy import Category
@@ -14,13 +15,14 @@ from simulation.platform.settings import TrendWave
 from simulation.trends.settings import FRUIT_CUPS
 from simulation.trends.uploads import trend_book
 from streams.weeks.contents import Contents
-from streams.weeks.moderation import FROZEN
+from streams.weeks.desk import Desk, Rulings, midnight
+from streams.weeks.moderation import FROZEN, LEARNING
 from streams.weeks.run import Weeks, World, all_frozen, all_learning, experiment, prepare
 from streams.weeks.scenario import Scenario
 
 WAVE = TrendWave(FRUIT_CUPS.name, FRUIT_CUPS.category, starts_on=1, share=0.15, benign_share=0.05)
 SMALL = Scenario(
-    viewers=400, pre_days=2, days=4, per_1000_viewers=120.0, waves=(WAVE,), taught=300, rulings_a_day=12, seed=3
+    viewers=400, pre_days=2, days=4, per_1000_viewers=400.0, waves=(WAVE,), taught=500, rulings_a_day=12, seed=3
 )
 
 
@@ -48,6 +50,11 @@ def lived(world: World) -> World:
     for _ in world.days:
         pass
     return world
+
+
+def desk_of(viewers_N: npt.NDArray[np.bool_], rulings: Rulings, *, budget: int = 5) -> Desk:
+    population = weeks().population
+    return Desk(population, Contents(population), always_right, rulings, viewers_N, budget=budget)
 
 
 def test_the_videos_of_a_trend_use_its_words_and_no_other_video_does() -> None:
@@ -121,6 +128,36 @@ def test_precedents_are_published_on_nights_without_a_refresh_and_move_the_learn
     assert np.abs(learning[new] - frozen[new]).max() > 0.05
 
 
+def test_each_arm_has_half_of_the_reviewers_and_everyone_together_have_all() -> None:
+    worlds = (make(weeks(), always_right, Remembered()) for make in (all_frozen, all_learning, experiment))
+    assert [[desk.budget for desk in world.moderation.desks] for world in worlds] == [[12, 0], [0, 12], [6, 6]]
+
+
+def test_a_desk_reads_the_reports_of_its_own_viewers_alone() -> None:
+    odd = np.arange(SMALL.viewers) % 2 == 1
+    desks = [desk_of(viewers, Rulings()) for viewers in (odd, ~odd)]
+    for day in all_frozen(weeks(), always_right, Remembered()).days:
+        told = day.reported_I & odd[day.viewers_of_impressions]
+        taken = [desk.take(day) for desk in desks]
+        assert taken[0] == set(day.video_I[told].tolist())
+        assert taken[0] | taken[1] == set(day.video_I[day.reported_I].tolist())
+
+
+def test_what_one_desk_ruled_on_the_other_lets_go() -> None:
+    rulings, everyone = Rulings(), np.ones(SMALL.viewers, np.bool_)
+    desks = [desk_of(everyone, rulings, budget=budget) for budget in (5, 1_000)]
+    (today, *_) = all_frozen(weeks(), always_right, Remembered()).days
+    videos, now = weeks().population.videos, midnight(weeks().population, 1)
+    alive = videos.uploaded_on_M <= 0
+    for desk in desks:
+        desk.take(today)
+        desk.open(weeks().first, np.flatnonzero(alive).tolist(), alive, now)
+    assert desks[0].opened == desks[1].opened
+    for desk, ruled in zip(desks, (5, len(desks[1].opened)), strict=True):
+        desk.rule(alive, now)
+        assert len(rulings.category_of) == len(rulings.decided) == ruled > 0
+
+
 def test_impressions_of_violative_videos_are_counted_by_trend() -> None:
     world = all_frozen(weeks(), always_right, Remembered())
     videos, expected = weeks().population.videos, np.zeros(2, np.int64)
@@ -130,3 +167,7 @@ def test_impressions_of_violative_videos_are_counted_by_trend() -> None:
         expected += np.array([(bad & of_trend).sum(), (bad & ~of_trend).sum()])
     assert world.watch.counts.violative_A_D_K[FROZEN].sum(axis=0).tolist() == expected.tolist()
     assert expected.min() > 0
+    per_1000 = world.watch.counts.per_1000(FROZEN, since=0)
+    shown = world.watch.counts.shown_A_D[FROZEN].sum()
+    assert per_1000 == pytest.approx([*(1000 * expected / shown), 1000 * expected.sum() / shown])
+    assert world.watch.counts.shown_A_D[LEARNING].sum() == 0
