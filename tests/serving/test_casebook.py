@@ -21,6 +21,7 @@ from serving.casebook import (
     id_bytes,
     ids_from_bytes,
     onnx_model,
+    read_casebook,
     search,
     write_casebook,
 )
@@ -288,3 +289,47 @@ def test_what_nobody_has_seen_the_like_of_is_heard_from_afar(tmp_path: Path) -> 
     answer = session.run(["probabilities", "cited_similarities"], {"embedding": both, "classifier": sure})
     np.testing.assert_allclose(answer[0], expected.probabilities, atol=1e-5)
     np.testing.assert_allclose(answer[1], expected.cited_similarities, atol=1e-5)
+
+
+def test_each_precedent_of_a_release_has_the_floor_that_its_likes_leave_it() -> None:
+    # 200 precedents around a circle: of the 199 others the nearest, 1.8 degrees away, is within the 0.005
+    angles = np.radians(np.arange(200, dtype=np.float64) * 360 / 200)
+    around = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    casebook = Casebook(
+        around, tuple(f"c{i}" for i in range(200)), np.full(200, 15, np.int32), np.ones(200, np.float32)
+    ).with_floors()
+    assert casebook.floors is not None
+    assert casebook.floors == pytest.approx(np.full(200, 0.95), abs=1e-6)  # the cap: they are all alike
+    few = Casebook(around[:50], casebook.case_ids[:50], casebook.categories[:50], casebook.weights[:50])
+    assert few.with_floors().floors is None  # too few to tell what is usual
+
+
+def test_a_part_of_a_casebook_keeps_voices_and_floors(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    known = rng.standard_normal((300, 8)).astype(np.float32)
+    known /= np.linalg.norm(known, axis=1, keepdims=True)
+    whole = Casebook(
+        known[:250],
+        tuple(f"c{i}" for i in range(250)),
+        rng.integers(0, 16, 250).astype(np.int32),
+        np.ones(250, np.float32),
+    ).with_floors()
+    news = Casebook(
+        known[250:], tuple(f"n{i}" for i in range(50)), np.full(50, 3, np.int32), np.full(50, 0.5, np.float32)
+    )
+    published = whole.with_news(news)
+    rows = np.array([0, 7, 249, 250, 299])
+    part = published.only(rows)
+    assert part.case_ids == ("c0", "c7", "c249", "n0", "n49")
+    assert part.n_taught == 3
+    assert part.voices.tolist() == published.voices[rows].tolist()
+    assert part.floors is not None
+    assert published.floors is not None
+    assert part.floors.tolist() == published.floors[rows].tolist()
+    write_casebook(published, tmp_path / "casebook.onnx")
+    weights = dict(zip(published.case_ids, published.weights.tolist(), strict=True))
+    read = read_casebook(tmp_path / "casebook.onnx", weights)
+    assert read.n_taught == 250
+    assert read.voices == pytest.approx(published.voices)
+    np.testing.assert_allclose(read.floors, published.floors, atol=1e-6)
+    np.testing.assert_allclose(read.embeddings, published.embeddings, atol=1e-5)
