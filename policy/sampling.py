@@ -1,6 +1,7 @@
 """Decided cases in; which of them are kept, which are held out, and how many uploads each speaks for, out: pure."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from contracts.cases import DecidedCase
 from contracts.taxonomy import Category
 
+FEWEST_SAMPLED = 10
 Rows = npt.NDArray[np.int64]
 
 RARE = 50
@@ -39,16 +41,17 @@ def uploads_spoken_for(cases: Sequence[DecidedCase]) -> npt.NDArray[np.float32]:
     """How many uploads each of N cases speaks for where the certainty of scores is chosen, [N].
 
     By Horvitz and Thompson's weights, 1 / `sampled`, 1 on average among the audited, as among those of which every
-    upload was ruled; what was brought up for a reason speaks for none. Where a random sample is missing, or of one
-    kind, every case speaks for one.
+    upload was ruled; what was brought up for a reason speaks for none. Where a random sample has fewer than
+    `FEWEST_SAMPLED` violative or positive cases, every case speaks for one.
     """
     sampled = np.array([case.sampled for case in cases], np.float32)
     weights = (sampled == 1.0).astype(np.float32)
     audited = (sampled > 0.0) & (sampled < 1.0)
     if audited.any():
         weights[audited] = 1.0 / sampled[audited] / np.mean(1.0 / sampled[audited])
-    kinds = {case.category is Category.POSITIVE for case, weight in zip(cases, weights, strict=True) if weight > 0}
-    return weights if len(kinds) == 2 else np.ones(len(cases), np.float32)
+    kinds = Counter(case.category is Category.POSITIVE for case in cases if case.sampled > 0.0)
+    enough = min(kinds[True], kinds[False]) >= FEWEST_SAMPLED
+    return weights if enough else np.ones(len(cases), np.float32)
 
 
 def held_out(cases: Sequence[DecidedCase], among: Rows, share: float) -> Rows:

@@ -37,18 +37,21 @@ def test_what_was_just_ruled_becomes_a_precedent_and_what_was_one_stays_one() ->
 
 
 def test_what_was_brought_up_for_a_reason_speaks_for_no_other_upload() -> None:
-    cases = [ruled("plain", GOOD), ruled("reported", BAD, sampled=0.0), ruled("plain-too", BAD)]
-    assert uploads_spoken_for(cases).tolist() == [1.0, 0.0, 1.0]
+    plain = [ruled(f"p{n}", (GOOD, BAD)[n % 2]) for n in range(20)]
+    assert uploads_spoken_for([*plain, ruled("reported", BAD, sampled=0.0)]).tolist() == [1.0] * 20 + [0.0]
 
 
 def test_audited_cases_speak_for_as_many_as_their_chance_was_small() -> None:
     # 1 in 100 of the allowed and 1 in 50 of the removed were audited: 100 and 50 uploads, 75 on average
-    cases = [ruled("allowed", GOOD, sampled=0.01), ruled("removed", BAD, sampled=0.02)]
-    assert uploads_spoken_for(cases) == pytest.approx([100 / 75, 50 / 75])
+    allowed = [ruled(f"a{n}", GOOD, sampled=0.01) for n in range(10)]
+    removed = [ruled(f"r{n}", BAD, sampled=0.02) for n in range(10)]
+    assert uploads_spoken_for([*allowed, *removed]) == pytest.approx([100 / 75] * 10 + [50 / 75] * 10)
 
 
 def test_without_a_sample_of_both_kinds_every_case_speaks_for_itself() -> None:
-    assert uploads_spoken_for([ruled("a", GOOD), ruled("b", BAD, sampled=0.0)]).tolist() == [1.0, 1.0]
+    few = [*(ruled(f"a{n}", GOOD) for n in range(50)), *(ruled(f"b{n}", BAD) for n in range(9))]
+    reported = [ruled(f"c{n}", BAD, sampled=0.0) for n in range(50)]
+    assert set(uploads_spoken_for([*few, *reported]).tolist()) == {1.0}
 
 
 def test_who_judged_the_parent_judges_its_children() -> None:
