@@ -20,13 +20,13 @@ class GateLimits:
     precedents, that may be gone.
     """
 
-    binary_accuracy: float = 0.015
-    false_positives: float = 0.025
-    false_removals: float = 0.015
-    acted_on: float = 0.03
-    group_recall: float = 0.07
+    binary_accuracy: float = 0.02
+    false_positives: float = 0.02
+    false_removals: float = 0.01
+    acted_on: float = 0.04
+    group_recall: float = 0.09
     named: float = 0.10
-    precedent_agrees: float = 0.04
+    precedent_agrees: float = 0.055
     fewest: int = 50
     worse_ece: float = 0.015
     overturned: float = 0.025
