@@ -28,14 +28,24 @@ class Evidence:
 
 
 def choose_precedents(
-    cases: Sequence[DecidedCase], *, at_most: int, rng: np.random.Generator, first: Sequence[Collection[str]] = ()
+    cases: Sequence[DecidedCase],
+    *,
+    at_most: int,
+    rng: np.random.Generator,
+    new: Collection[str] = (),
+    before: Collection[str] = (),
 ) -> npt.NDArray[np.int64]:
     """Rows of the cases that become precedents: all, or a sample (`sample_with_rare`).
 
-    `first` are sets of case ids; the cases of the first set come before those of the second, and so on.
+    `new` and then `before`, case ids, come before others; of the new at most half of the room does, so that a busy day
+    puts nothing else out of it.
     """
-    turn = [next((turn for turn, ids in enumerate(first) if case.case_id in ids), len(first)) for case in cases]
-    return sample_with_rare([case.category for case in cases], at_most=at_most, rng=rng, turn_N=np.array(turn))
+    categories = [case.category for case in cases]
+    turn = np.array([(0 if case.case_id in new else 1 if case.case_id in before else 2) for case in cases], np.int64)
+    anew = np.flatnonzero(turn == 0)
+    ahead = anew[sample_with_rare([categories[row] for row in anew], at_most=at_most // 2, rng=rng)]
+    turn[np.setdiff1d(anew, ahead)] = 2
+    return sample_with_rare(categories, at_most=at_most, rng=rng, turn_N=turn)
 
 
 def write_precedents(precedents: Sequence[Evidence], path: Path) -> None:

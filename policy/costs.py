@@ -9,6 +9,7 @@ That is best for calibrated probabilities, and calibrated they are. Lines that h
 standard errors only, made every second retraining act on other videos than its parent did.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -38,10 +39,10 @@ class Costs:
     harm: Mapping[Category, float] = field(default_factory=lambda: HARM)
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.demote <= self.review <= self.remove:
+        if not 0.0 < self.demote <= self.review <= self.remove < math.inf:
             given = f"demote == {self.demote}, review == {self.review}, remove == {self.remove}"
-            raise BadInputError(f"{given}, must be over 0 and not decrease in this order (Costs)")
-        wrong = [c.value for c in VIOLATIVE if self.harm.get(c, 0.0) <= 0.0]
+            raise BadInputError(f"{given}, must be over 0, finite, and not decrease in this order (Costs)")
+        wrong = [c.value for c in VIOLATIVE if not 0.0 < self.harm.get(c, 0.0) < math.inf]
         if wrong:
             raise BadInputError(f"harm of {wrong[0]} is missing or not over 0, each violative category has one (Costs)")
 

@@ -111,8 +111,8 @@ def fit_text(
     """Fit the text tower on N cases; every case's out-of-sample log-probabilities come from fits without it.
 
     `stands_for` [N] is how many uploads each case speaks for where certainty is weighed; 1 where nothing is said. The
-    rows `new` span the space of likeness and vote in it whatever others do, and each counts `emphasis` times where
-    words are learned: what is new must not be left to chance.
+    rows `new` span the space of likeness and vote in it before others do, up to a half, and each counts `emphasis`
+    times where words are learned: what is new must not be left to chance.
     """
     rng = np.random.default_rng(seed)
     idf = inverse_document_frequency(inputs, buckets=buckets, smallest_df=settings.smallest_df)
@@ -164,7 +164,7 @@ def turned(fit: TextFit, rows: npt.NDArray[np.int64], before_R_D: Floats) -> Tex
     width = here.shape[1]
     u, _, vt = np.linalg.svd(here.T.astype(np.float64) @ _unit(before_R_D[:, :width]).astype(np.float64))
     turn = (u @ vt).astype(np.float32)
-    table = fit.table
+    table = fit.table.copy()
     known = np.flatnonzero(table[:, 0])
     table[known, 1 + N_CATEGORIES :] = table[known, 1 + N_CATEGORIES :] @ turn
     return replace(fit, shift=fit.shift @ turn, taught=fit.taught @ turn, embedding=fit.embedding @ turn, table=table)
@@ -215,7 +215,8 @@ def _weighed(
 def _some(n: int, most: int, rng: np.random.Generator, first: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
     order = rng.permutation(n)
     if first is not None:
-        order = order[np.argsort(~np.isin(order, first), kind="stable")]
+        ahead = order[np.isin(order, first)][: most // 2]  # nothing old is forgotten for a busy day
+        order = np.concatenate([ahead, order[~np.isin(order, ahead)]])
     return np.sort(order[:most])
 
 

@@ -22,7 +22,7 @@ from policy.calibration import expected_calibration_error, fit_temperature, toxi
 from policy.casebook import Evidence, choose_precedents
 from policy.costs import Costs, thresholds_by_cost
 from policy.fusion import FusionSettings, Weights, begin_from, fit_fusion, mean_of, weights_of
-from policy.sampling import held_out, uploads_spoken_for
+from policy.sampling import HELD_OUT, held_out, uploads_spoken_for
 from policy.text_fit import TextFit, TextSettings, fit_text, log_probabilities, turned
 from serving.casebook import Blend, Casebook, search
 from serving.preprocess.batch import preprocess
@@ -43,7 +43,8 @@ class TrainSettings:
     violative_share: of the videos that the probabilities are to hold for; None: as among the cases. costs: what errors
     cost, by which the lines of demotion, review and removal are drawn.
     averaged: of so many trainings from a parent's weights the mean is taken (`policy.fusion.mean_of`).
-    emphasis: how often what the parent was not taught is shown where another case is shown once.
+    emphasis: how often what the parent was not taught is shown where another case is shown once, and what its words
+    weigh; of the audited a fifth is held out and not shown.
     as_like_as: where precedents are too few for a floor of each, one is heard by videos more like it than all but this
     share of random pairs of cases are.
     """
@@ -53,13 +54,18 @@ class TrainSettings:
     fusion: FusionSettings = field(default_factory=FusionSettings)
     fused: bool | None = None
     fewest_cases_to_fuse: int = 300
-    held_out_share: float = 0.2
+    held_out_share: float = HELD_OUT
     precedents_at_most: int = 2_000
     as_like_as: float = 0.01
     emphasis: int = 3
     averaged: int = 3
     violative_share: float | None = None
     costs: Costs = field(default_factory=Costs)
+
+    def __post_init__(self) -> None:
+        for name in ("averaged", "emphasis"):
+            if (value := getattr(self, name)) < 1:
+                raise BadInputError(f"{name} == {value}, must be at least 1 (TrainSettings)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +143,11 @@ def train(
     _, embeddings = run_student(student, lesson.inputs)
     known = _precedents(lesson, embeddings, settings, inherited, rng)
     others = np.setdiff1d(known, judged) if fused else known
-    casebook, seen_by_judged = (casebook_of(lesson.cases, embeddings, rows) for rows in (known, others))
-    masked = _own_position(others, judged)
-    blend = Blend(floor=_floor(seen_by_judged, embeddings[judged], masked, settings.as_like_as))
-    casebook, seen_by_judged = (replace(one, blend=blend).with_floors() for one in (casebook, seen_by_judged))
+    casebook, masked = casebook_of(lesson.cases, embeddings, known), _own_position(others, judged)
+    some = np.flatnonzero(np.isin(known, others))
+    blend = Blend(floor=_floor(casebook.only(some), embeddings[judged], masked, settings.as_like_as))
+    casebook = replace(casebook, blend=blend).with_floors()
+    seen_by_judged = casebook.only(some)
     blended = search(seen_by_judged, embeddings[judged], classifier, exclude=masked).probabilities
     if not np.isfinite(blended).all() or np.ptp(blended[:, POSITIVE_INDEX]) < 1e-4:
         raise CheckFailedError(f"training collapsed: {len(judged)} unseen cases get one and the same probability")
@@ -243,9 +250,9 @@ def _precedents(
 ) -> npt.NDArray[np.int64]:
     """Rows that become precedents: what is new, then what was one, then others."""
     citable = np.flatnonzero(np.linalg.norm(embeddings, axis=1) > 0.5)
-    first = () if inherited is None else (inherited.new, inherited.precedents)
+    new, before = ((), ()) if inherited is None else (inherited.new, inherited.precedents)
     cases = [lesson.cases[row] for row in citable]
-    return citable[choose_precedents(cases, at_most=settings.precedents_at_most, rng=rng, first=first)]
+    return citable[choose_precedents(cases, at_most=settings.precedents_at_most, rng=rng, new=new, before=before)]
 
 
 def run_student(

@@ -11,7 +11,7 @@ from contracts.errors import BadInputError
 from contracts.records import Id, Probability, Record
 from contracts.taxonomy import Category
 from policy.casebook import Evidence
-from policy.sampling import sample_with_rare
+from policy.sampling import judges, sample_with_rare
 
 NEWS_SHARE = 0.5
 """At most so much of a full mixture is new: nothing old is forgotten for a busy day."""
@@ -51,8 +51,10 @@ def choose_mixture(
 ) -> list[Chosen]:
     """Choose what to train on: the older cases first, then the new, each in its order.
 
-    `first` are the rows of `new`, what matters most first; without it they are equal. An older case on a video that
-    was ruled anew is left out. Raises `BadInputError` as `refresh_policy` does.
+    `first` are the rows of `new`, what matters most first; without it they are equal. Of the older those that judge
+    stay before others do; one on a video that was ruled anew is left out.
+
+    Raises `BadInputError` as `refresh_policy` does.
     """
     refuse_contradictions(new)
     if not new:
@@ -64,7 +66,9 @@ def choose_mixture(
     rng = np.random.default_rng(seed)
     room = max(at_most - len(kept), int(NEWS_SHARE * at_most))
     news = sorted((first if first is not None else rng.permutation(len(new)).tolist())[:room])
-    replayed = sample_with_rare([old[row].case.category for row in kept], at_most=at_most - len(news), rng=rng)
+    turn = np.array([not judges(old[row].case) for row in kept], np.int64)
+    categories = [old[row].case.category for row in kept]
+    replayed = sample_with_rare(categories, at_most=at_most - len(news), rng=rng, turn_N=turn)
     chosen = [*(Chosen(0, kept[row]) for row in replayed.tolist()), *(Chosen(1, row) for row in news)]
     found = {(old, new)[side][row].case.category for side, row in chosen}
     if len(found) < 2:

@@ -26,9 +26,11 @@ from serving.scorer import N_CITED, Scores
 MOST_NEAREST = 1_024
 ROWS_AT_ONCE = 512
 HEARD_BY = 0.005
+"""A precedent is heard by what is more like it than this share of all that is known, the few that are its likes."""
 FEWEST_KNOWN, KNOWN_AT_MOST = 200, 2_000
 """With fewer precedents known, their cosines say little of what is usual; more tell no more."""
 THE_SAME = 1.0 - 1e-5
+"""From this cosine on two cases are one, or a copy, and say nothing of what is usual."""
 
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.int64]
@@ -91,6 +93,8 @@ class Casebook:
         self._require_each("category", self.categories, known, f"must be in [0, {N_CATEGORIES})")
         counts = (self.weights > 0) & np.isfinite(self.weights)
         self._require_each("weight", self.weights, counts, "must be above 0 and finite")
+        if self.floors is not None:
+            self._require_each("floor", self.floors, (self.floors >= 0.0) & (self.floors < 1.0), "must be in [0, 1)")
 
     def _require_each(self, name: str, values: npt.NDArray[Any], holds: npt.NDArray[np.bool_], rule: str) -> None:
         if (broken := np.flatnonzero(~holds)).size:
