@@ -4,20 +4,22 @@ Kept are casebooks that a seat of the pointer, its `previous`, a held publicatio
 the casebook that a person reviewed before each of these, by which the next publication measures its drift. Data
 snapshots are kept where a release of the root was trained on them, or its plan names them.
 
-What serves is never touched: the model server and the workers ask for pins of the pointer alone, and a pin that left it
-is named by its move for a day at least.
+What serves is never touched: the model server and the workers ask for pins of the pointer alone, and what left it is
+named by its move, or its release lost its seat by one, for a day at least.
 """
 
+import json
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from pydantic import BaseModel
+
 from contracts.errors import BadInputError
 from contracts.releases import Pin, PrunedCasebook, PublishedCasebook
 from policy.moves import add_line, read_history
 from policy.publication.held import all_held
-from policy.refresh.run import Refreshed
 from policy.refresh.snapshots import MANIFEST as SNAPSHOT_MANIFEST
 from policy.refresh.snapshots import REFERENCE, Snapshot
 from policy.releases import drop_folder, turn_at
@@ -83,7 +85,9 @@ def _needless_casebooks(root: ReleasesRoot, since: datetime) -> Iterator[Path]:
     """Folders of published casebooks that nothing names, by version."""
     named = _with_reviewed(root, {pin.casebook_version for pin in _pins(root, since)} | set(_held(root)))
     homes = (home for home in (root.path / "casebooks").glob("*") if home.name.isdigit())
-    return iter(sorted((home for home in homes if int(home.name) not in named), key=lambda home: int(home.name)))
+    unseated = _unseated(root, since)
+    versions = sorted(int(home.name) for home in homes if int(home.name) not in named)
+    return (root.casebook_path(version) for version in versions if _release_of(root, version) not in unseated)
 
 
 def _pins(root: ReleasesRoot, since: datetime) -> Iterator[Pin]:
@@ -93,6 +97,25 @@ def _pins(root: ReleasesRoot, since: datetime) -> Iterator[Pin]:
         if move.moved_at >= since:
             named += [move.pin, move.live_before]
     return (pin for pin in named if pin is not None)
+
+
+def _unseated(root: ReleasesRoot, since: datetime) -> frozenset[int]:
+    """Releases that a promotion to live or a rollback since then took a seat from, which their move does not name."""
+    seats, ended = dict[str, int](), set[int]()
+    for move in read_history(root):
+        if move.seat != "live":
+            seats[move.seat] = move.pin.release_version
+        elif move.moved_at >= since:
+            ended |= set(seats.values())
+            seats.clear()
+        else:
+            seats.clear()
+    return frozenset(ended)
+
+
+def _release_of(root: ReleasesRoot, version: int) -> int | None:
+    manifest = root.casebook_path(version) / CASEBOOK_MANIFEST
+    return read_manifest(manifest, PublishedCasebook).release_version if manifest.is_file() else None
 
 
 def _held(root: ReleasesRoot) -> Iterator[int]:
@@ -128,13 +151,27 @@ def _needless_snapshots(root: ReleasesRoot, since: datetime, keep: Collection[Pa
     return sorted(home for home in old if home.resolve() not in named)
 
 
+class _Plan(BaseModel):
+    """The part of a plan that names snapshots, whatever else this or an earlier version wrote."""
+
+    golden: str
+    old: str | None = None
+
+
+def _plan_of(lineage: Path) -> _Plan:
+    try:
+        return _Plan.model_validate(json.loads(lineage.read_bytes())["plan"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInputError(f"{lineage}: does not say of which plan the release is: {error}") from error
+
+
 def _snapshots_of(root: ReleasesRoot, release: Path) -> Iterator[Path]:
     """The snapshot that a release was trained on, and those that the plan of its refresh names."""
     if (release / REFERENCE).is_file():
         digest = read_manifest(release / REFERENCE, Snapshot).digest
         yield root.path / "datasets" / digest.removeprefix("sha256:")[:16]
     if (release / LINEAGE).is_file():
-        plan = read_manifest(release / LINEAGE, Refreshed).plan
+        plan = _plan_of(release / LINEAGE)
         yield Path(plan.golden)
         if plan.old is not None:
             yield Path(plan.old)

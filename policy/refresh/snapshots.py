@@ -7,6 +7,7 @@ A case with 9 frames of 64 x 64 x 3 is 108 KiB before compression: 20,000 cases 
 """
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,7 +47,9 @@ def write_snapshot(evidence: Sequence[Evidence], datasets: Path) -> tuple[Path, 
     digest = digest_of_evidence(evidence)
     home = datasets / digest.removeprefix("sha256:")[:16]
     if home.exists():
-        return home, open_snapshot(home)
+        found = open_snapshot(home)
+        os.utime(home)  # asked for anew: pruning leaves it as long as a new one
+        return home, found
     with new_folder(home) as draft:
         for start in range(0, len(evidence), SHARD):
             write_precedents(evidence[start : start + SHARD], draft / f"part-{start // SHARD:04d}.parquet")

@@ -207,6 +207,13 @@ def _old_of(run: RefreshRun, parent: ReleaseFolder) -> tuple[list[Evidence], str
     if REFERENCE in parent.release.digests:
         named = Snapshot.model_validate_json((parent.path / REFERENCE).read_bytes())
         home = Path(run.plan.releases) / "datasets" / named.digest.removeprefix("sha256:")[:16]
+        given = None if run.plan.old is None else Path(run.plan.old)
+        if given is not None and not home.exists() and open_snapshot(given).digest == named.digest:
+            home = given
+        if not home.exists():
+            raise BadInputError(
+                f"{home}: is missing, release {parent.release.version} names it; --old says where it lies"
+            )
         return read_snapshot(home), str(home)
     if run.plan.old is not None:
         return read_snapshot(Path(run.plan.old)), run.plan.old

@@ -10,6 +10,7 @@ known: the same viewers also live all with the one and all with the other, and t
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ class Change(NamedTuple):
 
     @property
     def relative(self) -> float:
-        return self.learning / self.frozen - 1.0
+        return self.learning / self.frozen - 1.0 if self.frozen else math.nan
 
 
 @dataclass(frozen=True, slots=True)
