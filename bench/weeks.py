@@ -13,8 +13,8 @@ cleaned the frozen arm's feed as well. Now each arm has half of the reviewers (`
 smaller experiments (5,000 or 10,000 viewers, 14 days, the refresh of then; seeds 21, 22, 31, 41 and 43, not reported
 here) the frozen arm's violative impressions in 1,000 were, on average, 11.1 away from those of the world in which
 nobody learns with one queue, and 3.1 with two. The difference between the arms grew only from 64% to 72% of the true
-one: half of the reviewers also teach more slowly. With two desks and the refresh that its gate lets pass, the truth
-was -26.6% and the estimate -22.9%.
+one: half of the reviewers also teach more slowly. With two desks and the refresh that followed, the truth was -26.6%
+and the estimate -22.9%.
 """
 
 import time
