@@ -1,5 +1,6 @@
 """What nothing names any more is listed and deleted; what serves, may come back or waits for a person stays."""
 
+import json
 import os
 import threading
 from datetime import datetime, timedelta
@@ -9,8 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from contracts.errors import BadInputError
+from contracts.releases import Pin, PointerMove
 from contracts.taxonomy import Category
 from policy.commands.policy import policy
+from policy.moves import add_line
 from policy.publication import publish as publish_module
 from policy.publication.held import all_held, next_version
 from policy.publication.pruning import Keeping, Leftover, prune
@@ -229,3 +232,25 @@ def test_the_command_lists_then_deletes_and_the_history_tells(court: Court) -> N
     told = CliRunner().invoke(policy, ["history", "--releases", str(court.root.path)], catch_exceptions=False).output
     pruned = [line for line in told.splitlines() if line.startswith("casebook ")]
     assert [(line.split()[1], line.rpartition(", ")[2]) for line in pruned] == [("2", "by ann"), ("3", "by ann")]
+
+
+def test_what_lost_its_seat_by_anothers_move_is_kept_for_the_days_too(court: Court) -> None:
+    last = publish_three(court)
+    assert versions(prune(court.root, Keeping(9), now=last, apply=False)) == [2]
+    shadow, live = Pin(release_version=1, casebook_version=9), Pin(release_version=2, casebook_version=10)
+    for days, seat, pin in ((40, "shadow", shadow), (1, "live", live)):
+        move = PointerMove(moved_at=last - timedelta(days=days), move="promote", seat=seat, pin=pin, live_before=None)
+        add_line(court.root.history_path, move)
+    assert versions(prune(court.root, Keeping(9), now=last, apply=False)) == []
+    assert versions(prune(court.root, Keeping(9), now=last + timedelta(days=9), apply=False)) == [2]
+
+
+def test_a_lineage_of_an_earlier_version_hinders_no_pruning(court: Court, tmp_path: Path) -> None:
+    last = publish_three(court)
+    home = court.root.release_path(1)
+    plan = {"golden": str(tmp_path / "golden"), "old": None, "a_field_of_then": True}
+    (home / "refresh.json").write_text(json.dumps({"plan": plan, "sequence": 3}))
+    assert versions(prune(court.root, Keeping(9, snapshots=True), now=last, apply=False)) == [2]
+    (home / "refresh.json").write_text("{}")
+    with pytest.raises(BadInputError, match=r"refresh\.json: does not say of which plan the release is"):
+        prune(court.root, Keeping(9, snapshots=True), now=last, apply=False)

@@ -9,13 +9,14 @@ from contracts.releases import ReleasePointer
 from contracts.taxonomy import Category
 from policy.casebook import Evidence
 from policy.docket.docket import Docket
+from policy.lineage import Lineage, write_release
 from policy.refresh import steps
 from policy.refresh.run import Plan, RefreshRun
-from policy.refresh.snapshots import write_snapshot
+from policy.refresh.snapshots import reference_to, write_snapshot
 from policy.refresh.whole import run_all
 from policy.releases import promote
 from serving.releases import ReleasesRoot
-from tests.policy.conftest import Trained
+from tests.policy.conftest import SETTINGS, Trained
 from tests.policy.docket.cases import NOW
 from tests.policy.refresh.test_steps import enter_and_rule, spoken
 
@@ -123,3 +124,23 @@ def test_a_step_whose_work_was_lost_half_does_it_again_and_one_whose_file_is_bro
     (night.run.home / "mine.json").write_text('{"chosen": [')
     with pytest.raises(BadInputError, match=r"mine\.json: record: Invalid JSON"):
         steps.build(night.run)
+
+
+def test_cases_that_a_parent_names_and_that_lie_elsewhere_are_found_by_old(trained: Trained, tmp_path: Path) -> None:
+    home, snapshot = write_snapshot(trained.evidence, tmp_path / "elsewhere")
+    lineage, beside = Lineage.of([item.case for item in trained.evidence]), reference_to(snapshot)
+    write_release(trained.policy, tmp_path / "named", lineage, settings=SETTINGS, now=NOW, beside=beside)
+    root, docket = ReleasesRoot(tmp_path / "root"), Docket(tmp_path / "docket")
+    promote(root, tmp_path / "named", now=NOW)
+    enter_and_rule(docket, spoken(24, 11))
+    golden, _ = write_snapshot(spoken(30, 12), tmp_path / "golden")
+    plan = Plan(
+        releases=str(root.path), parent=str(root.release_path(1)), docket=str(docket.folder), golden=str(golden)
+    )
+    with pytest.raises(BadInputError, match="is missing, release 1 names it; --old says where it lies"):
+        steps.collect(RefreshRun.begin(tmp_path / "without", plan), docket)
+    other, _ = write_snapshot(spoken(30, 13), tmp_path / "other")
+    with pytest.raises(BadInputError, match="is missing, release 1 names it"):
+        steps.collect(RefreshRun.begin(tmp_path / "wrong", plan.model_copy(update={"old": str(other)})), docket)
+    found = steps.collect(RefreshRun.begin(tmp_path / "run", plan.model_copy(update={"old": str(home)})), docket)
+    assert found.old == str(home)
