@@ -86,8 +86,8 @@ class Ruling(Event):
 class DecidedCase(Record):
     """A ruled case with the model inputs it was ruled on: what the student trains on and precedents keep.
 
-    sampled: the chance by which a random sample of the uploads had it; 0 for what was brought up for a reason, such as
-    reports or doubt, and speaks for no other upload.
+    sampled: 1 in a plain sample of the uploads; an audit's chance, for what nothing else brought up; 0 for what was
+    brought up for a reason, such as reports or doubt, and speaks for no other upload.
     """
 
     case_id: Id

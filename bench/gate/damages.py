@@ -237,6 +237,7 @@ NAMED: dict[str, str] = {
     "sexual content zeroed": "sexual_content named",
     "plagiarism zeroed": "plagiarism named",
     "two categories swapped": "misinformation named",
+    "names four times too certain": "names:",
     "odds three times too certain": "calibration",
     "biased to positive": "recall of",
     "biased to violative": "clean videos not demoted",

@@ -9,6 +9,7 @@ import numpy as np
 
 from contracts.errors import BadInputError
 from contracts.releases import GateResult
+from contracts.taxonomy import POSITIVE_INDEX
 from contracts.verdicts import Decision
 from contracts.videos import VideoUploaded
 from policy.benchmark.kuaimod import refuse_taught
@@ -17,7 +18,14 @@ from policy.evidence import read_taught
 from policy.gate.decision_diff import DecisionDiff, diff_decisions
 from policy.gate.judged import DECISIONS, Judged, judge_all
 from policy.gate.limits import GateLimits
-from policy.gate.quality import calibration_refusal, compare_quality, ece_of, unguarded
+from policy.gate.quality import (
+    calibration_refusal,
+    compare_quality,
+    ece_of,
+    names_loss_of,
+    names_refusal,
+    unguarded,
+)
 from policy.gate.stare_decisis import overturned, overturned_refusal, upheld
 from serving.releases import MANIFEST, ReleaseFolder, check_models, digest_of, open_release
 
@@ -92,6 +100,8 @@ def _weigh(
         figures |= {f"{c.name}, cases": float(c.n), f"{c.name}, at least": c.at_least, f"{c.name}, margin": c.margin}
     figures |= {f"unguarded, {name}": float(n) for name, n in unguarded(labels, limits).items()}
     before, after = ece_of(old, labels), ece_of(new, labels)
+    names_before, names_after = names_loss_of(old, labels), names_loss_of(new, labels)
+    figures |= {"names, parent": names_before, "names, candidate": names_after}
     lost = overturned([item.case.case_id for item in golden], old, new, labels)
     n_upheld = int(upheld(old, labels).sum())
     slower = float(np.median(new.seconds) / np.median(old.seconds))
@@ -99,6 +109,7 @@ def _weigh(
     reasons = [
         *(c.refusal() for c in comparisons),
         calibration_refusal(before, after, len(golden), limits),
+        names_refusal(names_before, names_after, int((labels != POSITIVE_INDEX).sum()), limits),
         overturned_refusal(lost, n_upheld, at_most=limits.overturned),
         diff.refusal(at_most=limits.changed),
         None

@@ -122,3 +122,28 @@ def calibration_refusal(parent: float, candidate: float, n: int, limits: GateLim
         return None
     most = parent + limits.worse_ece
     return f"calibration: ECE {candidate:.3f}, parent {parent:.3f}, must be at most {most:.3f} ({n} golden cases)"
+
+
+def names_loss_of(judged: Judged, labels_N: npt.NDArray[np.int64]) -> float:
+    """Mean cross-entropy, in nats, of the category of the violative cases given that they are violative; 0 without any.
+
+    Of a name that is as often right as before it still tells whether it is as sure as it should be.
+    """
+    violative = labels_N != POSITIVE_INDEX
+    if not violative.any():
+        return 0.0
+    names = np.delete(judged.probabilities[violative], POSITIVE_INDEX, axis=1).astype(np.float64)
+    place = [VIOLATIVE.index(CATEGORIES[label]) for label in labels_N[violative]]
+    given = names[np.arange(len(names)), place] / np.maximum(names.sum(axis=1), 1e-12)
+    return float(-np.log(np.clip(given, 1e-7, 1.0)).mean())
+
+
+def names_refusal(parent: float, candidate: float, n: int, limits: GateLimits) -> str | None:
+    """Why the candidate is refused: it is less right, or too sure, of the names of n violative golden cases."""
+    most = parent + limits.worse_names
+    if candidate <= most:
+        return None
+    return (
+        f"names: cross-entropy {candidate:.3f}, parent {parent:.3f}, must be at most {most:.3f} ({n} violative golden "
+        "cases)"
+    )

@@ -22,7 +22,7 @@ from policy.gate.decision_diff import diff_decisions
 from policy.gate.gate import pass_gate
 from policy.gate.judged import REMOVE, Judged, judge_all
 from policy.gate.limits import GateLimits
-from policy.gate.quality import calibration_refusal, compare, ece_of
+from policy.gate.quality import calibration_refusal, compare, ece_of, names_loss_of, names_refusal
 from policy.gate.stare_decisis import overturned, overturned_refusal
 from policy.lineage import Lineage, write_release
 from policy.train import Policy, train
@@ -51,6 +51,24 @@ def test_a_paired_gain_and_its_one_sided_bound_by_hand() -> None:
     assert (found.gain.low, found.gain.high) == pytest.approx((-0.1784, -0.0216))
     assert found.refusal() is not None
     assert compare("x", parent, candidate, margin=0.166).refusal() is None
+
+
+def test_names_that_are_too_sure_are_refused_though_as_many_are_right() -> None:
+    # given violative, the right name has 0.9 and 0.5, and after it 0.99 and 0.06
+    def says(*shares: float) -> Judged:
+        found = judged([0, 0], [0.8, 0.8])
+        found.probabilities[:, 0] = [0.8 * share for share in shares]
+        found.probabilities[:, 1] = [0.8 * (1 - share) for share in shares]
+        return found
+
+    labels = np.array([0, 0])
+    before, after = names_loss_of(says(0.9, 0.5), labels), names_loss_of(says(0.99, 0.06), labels)
+    assert before == pytest.approx(-(np.log(0.9) + np.log(0.5)) / 2, abs=1e-6)
+    assert after == pytest.approx(-(np.log(0.99) + np.log(0.06)) / 2, abs=1e-6)
+    assert names_loss_of(says(0.9, 0.5), np.array([POSITIVE_INDEX] * 2)) == 0.0
+    assert names_refusal(before, before + 0.05, 2, GateLimits()) is None
+    refusal = names_refusal(before, after, 2, GateLimits())
+    assert refusal == "names: cross-entropy 1.412, parent 0.399, must be at most 0.449 (2 violative golden cases)"
 
 
 def test_few_cases_that_all_agree_do_not_show_that_nothing_is_lost() -> None:

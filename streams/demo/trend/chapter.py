@@ -252,7 +252,6 @@ def _refreshed(
             docket=str(docket),
             golden=str(golden),
             seed=plan.seed,
-            epochs=10,  # few cases make short epochs
             seat="live",
         ),
     )
