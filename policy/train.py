@@ -42,7 +42,8 @@ class TrainSettings:
 
     violative_share: of the videos that the probabilities are to hold for; None: as among the cases. costs: what errors
     cost, by which the lines of demotion, review and removal are drawn.
-    averaged: of so many trainings from a parent's weights the mean is taken (`policy.fusion.mean_of`).
+    averaged: of so many trainings from a parent's weights the mean is taken (`policy.fusion.mean_of`), up to
+    `averaged_up_to` cases: of more, chance decides less, and three trainings take the night's time.
     emphasis: how often what the parent was not taught is shown where another case is shown once, and what its words
     weigh; of the audited a fifth is held out and not shown.
     as_like_as: where precedents are too few for a floor of each, one is heard by videos more like it than all but this
@@ -59,6 +60,7 @@ class TrainSettings:
     as_like_as: float = 0.01
     emphasis: int = 3
     averaged: int = 3
+    averaged_up_to: int = 8_000
     violative_share: float | None = None
     costs: Costs = field(default_factory=Costs)
 
@@ -123,7 +125,8 @@ def train(
         shown = np.concatenate([taught, np.tile(np.intersect1d(taught, lesson.new), settings.emphasis - 1)])
         start = None if inherited is None else inherited.weights
         averaged = []
-        for attempt in range(1 if start is None else settings.averaged):
+        alone = start is None or len(shown) > settings.averaged_up_to
+        for attempt in range(1 if alone else settings.averaged):
             fit_fusion(
                 student,
                 lesson.inputs,
