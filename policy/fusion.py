@@ -174,7 +174,7 @@ def moved(frames_B_F_H_W_C: Tensor, rng: np.random.Generator, most: float) -> Te
     """The frames, mirrored or not and moved by at most this share of their side, black where nothing came in.
 
     What a frame shows does not hang on where it shows it: without this, few pictures of a new kind are learned by
-    their place (of trends nobody was taught, 0.90 of the videos are found after a refresh, not 0.88).
+    their place.
     """
     frames = frames_B_F_H_W_C.flip(dims=(3,)) if rng.random() < 0.5 else frames_B_F_H_W_C
     shape = frames.shape
