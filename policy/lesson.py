@@ -1,0 +1,43 @@
+"""Decided cases in, what they teach out: inputs, labels, which are new, and how many uploads each speaks for."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.cases import DecidedCase
+from contracts.errors import BadInputError
+from contracts.releases import InputShape
+from policy.casebook import Evidence
+from policy.sampling import uploads_spoken_for
+from serving.preprocess.batch import preprocess
+from serving.preprocess.inputs import ModelInputs
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What is learned from: N cases, their inputs and labels [N], how many uploads each speaks for, rows of the new."""
+
+    cases: list[DecidedCase]
+    inputs: ModelInputs
+    labels: npt.NDArray[np.int64]
+    stands_for: npt.NDArray[np.float32]
+    new: npt.NDArray[np.int64]
+
+
+def lesson_of(evidence: Sequence[Evidence], inputs: InputShape, new: Collection[str]) -> Lesson:
+    """What these cases teach; `new` are the ids of those that a parent was not taught.
+
+    Raises `BadInputError` where they are of one category.
+    """
+    cases = [item.case for item in evidence]
+    if len({case.category for case in cases}) < 2:
+        raise BadInputError(f"{len(cases)} cases of one category, training needs at least two categories")
+    return Lesson(
+        cases,
+        preprocess([case.upload for case in cases], [item.frames for item in evidence], inputs),
+        np.array([case.category.position for case in cases], np.int64),
+        uploads_spoken_for(cases),
+        np.flatnonzero([case.case_id in new for case in cases]),
+    )
