@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.trend import line_for, measure, pigeonhole
+from bench.trend import measure
+from bench.trend_figures import line_for, pigeonhole
 from policy.fusion import FusionSettings
 from policy.train import TrainSettings
 from simulation.trends.settings import TRENDS, TrendScenario
