@@ -9,6 +9,7 @@ import numpy.typing as npt
 from contracts.cases import DecidedCase
 from contracts.errors import BadInputError
 from contracts.releases import InputShape
+from contracts.taxonomy import Category
 from policy.casebook import Evidence
 from policy.sampling import uploads_spoken_for
 from serving.preprocess.batch import preprocess
@@ -29,11 +30,13 @@ class Lesson:
 def lesson_of(evidence: Sequence[Evidence], inputs: InputShape, new: Collection[str]) -> Lesson:
     """What these cases teach; `new` are the ids of those that a parent was not taught.
 
-    Raises `BadInputError` where they are of one category.
+    Raises `BadInputError` where they are of one category, or none of them is positive.
     """
     cases = [item.case for item in evidence]
     if len({case.category for case in cases}) < 2:
         raise BadInputError(f"{len(cases)} cases of one category, training needs at least two categories")
+    if all(case.category is not Category.POSITIVE for case in cases):
+        raise BadInputError(f"{len(cases)} cases, 0 positive, training needs positive and violative ones")
     return Lesson(
         cases,
         preprocess([case.upload for case in cases], [item.frames for item in evidence], inputs),

@@ -106,7 +106,8 @@ def train(
 ) -> Policy:
     """Train a policy from N decided cases, from what a parent leaves it where it has one.
 
-    Raises `BadInputError` when the cases hold fewer than two categories, `CheckFailedError` when training diverges.
+    Raises `BadInputError` when the cases hold fewer than two categories or no positive one, `CheckFailedError` when
+    training diverges.
     """
     lesson = lesson_of(evidence, settings.inputs, () if inherited is None else inherited.new)
     rng = np.random.default_rng(seed)

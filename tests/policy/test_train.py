@@ -86,6 +86,13 @@ def test_a_sample_of_precedents_keeps_the_rarest_category_whole() -> None:
     assert {200, 201, 202} <= set(chosen.tolist())
 
 
+def test_violative_cases_alone_cannot_teach_what_is_positive() -> None:
+    cases = [c for c in _spoken_cases(np.random.default_rng(0), 60) if c.case.category is not Category.POSITIVE]
+    other = Evidence(cases[0].case.model_copy(update={"case_id": "other", "category": Category.PLAGIARISM}), None)
+    with pytest.raises(BadInputError, match=f"{len(cases) + 1} cases, 0 positive, training needs"):
+        train([*cases, other], settings=SETTINGS, seed=0)
+
+
 def test_a_release_may_not_be_judged_by_a_case_that_taught_it_without_being_a_precedent(trained: Trained) -> None:
     known = set(trained.policy.casebook.case_ids)
     case = next(item.case for item in trained.evidence if item.case.case_id not in known)

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from contracts.cases import CaseOpened, CaseReason
-from policy.casebook import Evidence
-from policy.docket.docket import Docket, NewCase
+from policy.docket.docket import Docket
 from policy.refresh import steps
 from policy.refresh.run import Plan, RefreshRun
 from policy.refresh.snapshots import read_snapshot, write_snapshot
@@ -13,22 +11,7 @@ from serving.releases import ReleasesRoot
 from tests.policy.conftest import Trained
 from tests.policy.docket.cases import ANN, NOW, SUE, new_case, ruling
 from tests.policy.docket.cases import FRAUD as RULED
-
-
-def on_docket(item: Evidence) -> NewCase:
-    """A case that taught a release, as the docket has it: by the same id."""
-    opened = CaseOpened(
-        event_id=f"opened-{item.case.case_id}",
-        case_id=item.case.case_id,
-        video_id=item.case.upload.video_id,
-        opened_at=NOW,
-        reason=CaseReason.UNCERTAIN,
-        selection_probability=1.0,
-        toxicity=0.5,
-        release_version=1,
-        casebook_version=1,
-    )
-    return NewCase(opened, item.case.upload, None)
+from tests.policy.refresh.test_steps import on_docket
 
 
 def test_what_an_erased_author_taught_is_left_out_of_the_next_snapshot(trained: Trained, tmp_path: Path) -> None:

@@ -33,25 +33,30 @@ def spoken(n: int, seed: int) -> list[Evidence]:
     return [Evidence(to_case(to_upload(v, seed, None), to_truth(v, seed)), None) for v in draw_latents(n, seed)]
 
 
+def on_docket(item: Evidence, said: CaseEvidence | None = None) -> NewCase:
+    """The case as the docket has it, by the same id: opened since release 1 doubted it, frozen where it `said` what."""
+    opened = CaseOpened(
+        event_id=f"opened-{item.case.case_id}",
+        case_id=item.case.case_id,
+        video_id=item.case.upload.video_id,
+        opened_at=NOW,
+        reason=CaseReason.UNCERTAIN,
+        selection_probability=1.0,
+        toxicity=0.45,
+        release_version=1,
+        casebook_version=1,
+        evidence=said,
+    )
+    return NewCase(opened, item.case.upload, None if said is None else item.frames)
+
+
 def enter_and_rule(docket: Docket, evidence: list[Evidence]) -> None:
     said = CaseEvidence(
         probabilities=(1 / 16,) * 16, classifier=(1 / 16,) * 16, category=Category.POSITIVE, decision=Decision.ALLOW
     )
     for item in evidence:
         name, video = item.case.case_id, item.case.upload.video_id
-        opened = CaseOpened(
-            event_id=f"opened-{name}",
-            case_id=name,
-            video_id=video,
-            opened_at=NOW,
-            reason=CaseReason.UNCERTAIN,
-            selection_probability=1.0,
-            toxicity=0.45,
-            release_version=1,
-            casebook_version=1,
-            evidence=said,
-        )
-        docket.enter([NewCase(opened, item.case.upload, item.frames)], now=NOW)
+        docket.enter([on_docket(item, said)], now=NOW)
         docket.rule(ruling(name, item.case.category, video=video), ANN)
 
 
