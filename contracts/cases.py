@@ -1,7 +1,7 @@
 """Cases and rulings: what was asked about a video, what was decided, and the precedent it makes."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -42,9 +42,17 @@ class CaseEvidence(Record):
     frames_digest: Digest | None = None
 
 
+def _drawn_as_selected(case: dict[str, Any]) -> float:
+    """Older records say of the audit only what it alone brought up."""
+    alone = case.get("reason") is CaseReason.AUDIT
+    return float(case.get("selection_probability", 0.0)) if alone else 0.0
+
+
 class CaseOpened(Event):
     """A question put to a reviewer, with the probability with which this case was selected, in (0, 1].
 
+    audited: the share of such verdicts that the random audit draws, where it drew this one, whatever else asked about
+    it; 0 where it did not. Those with a share are a random sample of all verdicts.
     `evidence` is frozen when the case opens: later verdicts and reports do not change it. None in older records.
     """
 
@@ -53,6 +61,7 @@ class CaseOpened(Event):
     opened_at: Time
     reason: CaseReason
     selection_probability: Annotated[float, Field(gt=0.0, le=1.0)]
+    audited: Probability = Field(default_factory=_drawn_as_selected)
     toxicity: Probability
     release_version: Version
     casebook_version: Version
@@ -86,8 +95,8 @@ class Ruling(Event):
 class DecidedCase(Record):
     """A ruled case with the model inputs it was ruled on: what the student trains on and precedents keep.
 
-    sampled: 1 in a plain sample of the uploads; an audit's chance, for what nothing else brought up; 0 for what was
-    brought up for a reason, such as reports or doubt, and speaks for no other upload.
+    sampled: 1 in a plain sample of the uploads; the audit's share, where it drew the case; 0 for what was brought up
+    for a reason alone, such as reports or doubt, and speaks for no other upload.
     """
 
     case_id: Id

@@ -2,8 +2,8 @@
 
 A video and release open at most one case, for the first of these reasons that holds: an appeal, its report rate, an
 uncertain score, precedents that disagree with the classifier, the audit. An appeal comes beside an earlier case. The
-audit is a random sample of every decision, removals included, so that what the other reasons miss is estimated without
-bias by weighting each case with 1 / selection_probability (Horvitz and Thompson, JASA 1952).
+audit draws from every verdict, removals included and whatever else asks about it, by a hash alone: weighing each case
+that it drew with 1 / `audited` estimates what is so of all verdicts without bias (Horvitz and Thompson, JASA 1952).
 """
 
 import hashlib
@@ -81,15 +81,16 @@ def open_cases(
     for (video_id, release), verdict in sorted(latest.items()):
         if release not in lines:
             raise BadInputError(f"release_version == {release} of video {video_id} has no line, must be in lines")
+        audited = _audited(verdict, settings)
         appealed = any(refusal_of(appeal, verdict) is None for appeal in appeals_of.get(video_id, ()))
         rate = rates.get(video_id)
         usual, disputed = case_id(video_id, release), case_id(video_id, release, appealed=True)
         if disputed in already:
             continue
         if appealed:
-            opened.append(_case(disputed, CaseReason.APPEAL, 1.0, verdict, rate, now))
-        elif usual not in already and (why := _reason(verdict, rate, lines[release], settings)):
-            opened.append(_case(usual, *why, verdict, rate, now))
+            opened.append(_case(disputed, CaseReason.APPEAL, audited, verdict, rate, now))
+        elif usual not in already and (why := _reason(verdict, rate, audited, lines[release], settings)):
+            opened.append(_case(usual, why, audited, verdict, rate, now))
     return opened
 
 
@@ -113,18 +114,22 @@ def _order(verdict: Verdict) -> tuple[datetime, datetime]:
 
 
 def _reason(
-    verdict: Verdict, rate: ReportRate | None, line: float, settings: OpeningSettings
-) -> tuple[CaseReason, float] | None:
-    """Why a verdict is asked about and with which probability it was selected, if it is."""
+    verdict: Verdict, rate: ReportRate | None, audited: float, line: float, settings: OpeningSettings
+) -> CaseReason | None:
+    """Why a verdict is asked about, if it is."""
     if rate is not None and rate.over_line >= settings.line.certainty:
-        return CaseReason.REPORT_RATE, 1.0
+        return CaseReason.REPORT_RATE
     if abs(verdict.toxicity - line) <= settings.uncertain_within:
-        return CaseReason.UNCERTAIN, 1.0
+        return CaseReason.UNCERTAIN
     if abs(verdict.toxicity - (1.0 - verdict.classifier[POSITIVE_INDEX])) >= settings.pulled_by:
-        return CaseReason.DISAGREEMENT, 1.0
+        return CaseReason.DISAGREEMENT
+    return CaseReason.AUDIT if audited else None
+
+
+def _audited(verdict: Verdict, settings: OpeningSettings) -> float:
+    """The share of such verdicts that are audited where this one is, else 0."""
     share = settings.audited[verdict.decision]
-    drawn = _drawn(settings.salt, verdict.video_id, verdict.release_version)
-    return (CaseReason.AUDIT, share) if drawn < share else None
+    return share if _drawn(settings.salt, verdict.video_id, verdict.release_version) < share else 0.0
 
 
 def _drawn(salt: str, video_id: str, release_version: int) -> float:
@@ -134,7 +139,7 @@ def _drawn(salt: str, video_id: str, release_version: int) -> float:
 
 
 def _case(
-    identity: str, reason: CaseReason, probability: float, verdict: Verdict, rate: ReportRate | None, now: datetime
+    identity: str, reason: CaseReason, audited: float, verdict: Verdict, rate: ReportRate | None, now: datetime
 ) -> CaseOpened:
     evidence = CaseEvidence(
         probabilities=verdict.probabilities,
@@ -154,7 +159,8 @@ def _case(
         video_id=verdict.video_id,
         opened_at=now,
         reason=reason,
-        selection_probability=probability,
+        selection_probability=audited if reason is CaseReason.AUDIT else 1.0,
+        audited=audited,
         toxicity=verdict.toxicity,
         release_version=verdict.release_version,
         casebook_version=verdict.casebook_version,

@@ -1,13 +1,15 @@
-"""Open cases in, the order in which to rule on them out: by the harm to expect until somebody does.
+"""Open cases in, the order in which to rule on them out: by the harm to expect until somebody does, and the audit's.
 
-Expected harm = impressions still to come x severity x probability that the verdict is wrong.
+Expected harm = impressions still to come x severity x probability that the verdict is wrong. What the audit drew has
+turns of its own, in which the longest waiting comes first: by harm alone it would hardly ever be ruled on, and what
+was would be no random sample any more.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from contracts.cases import CaseEvidence, CaseOpened
 from contracts.errors import BadInputError
@@ -46,6 +48,10 @@ WRONGLY_HIDDEN = 1.0
 """The harm of one impression that a good video does not get: the unit of `SEVERITY`."""
 HALF_LIFE = timedelta(days=2)
 """After so long a video earns half the impressions a day that it earned: short videos are a matter of days."""
+
+AUDIT_TURN = 10
+"""One of so many rulings is the audit's, while any case that it drew waits."""
+T = TypeVar("T")
 
 
 class Ranked(NamedTuple):
@@ -94,3 +100,20 @@ def by_priority(cases: Iterable[CaseOpened], to_come: Mapping[str, float]) -> li
             raise BadInputError(f"case {case.case_id}: evidence is missing, must be there to rank it")
         ranked.append(Ranked(case, expected_harm(case.evidence, to_come.get(case.video_id, 0.0))))
     return sorted(ranked, key=lambda one: (-one.expected_harm, one.case.opened_at, one.case.case_id))
+
+
+def in_turn(by_harm: Iterable[T], audited: Iterable[T], *, ruled: int, name: Callable[[T], str]) -> list[T]:
+    """All of both in the order in which to rule on them, each once, after `ruled` rulings.
+
+    Every `AUDIT_TURN`-th ruling is on the next of `audited`, the others on the next `by_harm`.
+    """
+    harmful, drawn = iter(by_harm), iter(audited)
+    order: dict[str, T] = {}
+    while True:
+        audits = (ruled + len(order)) % AUDIT_TURN == AUDIT_TURN - 1
+        for queue in (drawn, harmful) if audits else (harmful, drawn):
+            if (one := next((one for one in queue if name(one) not in order), None)) is not None:
+                order[name(one)] = one
+                break
+        else:
+            return list(order.values())

@@ -16,6 +16,7 @@ from pathlib import Path
 from contracts.cases import CaseAppealed, CaseReason, Ruling
 from contracts.errors import BadInputError, CheckFailedError
 from contracts.topics import CASES_APPEALS, CASES_OPENED, CASES_RULINGS, Topic
+from policy.cases.priority import in_turn
 from policy.docket.files import CaseFile, Clip, Decided, Depth, Fallen, NewCase, OutboxEntry
 from policy.docket.frames import FrameStore
 from policy.docket.principals import CLERK, Action, NotAllowedError, Principal
@@ -101,7 +102,10 @@ class Docket:
     def listed(
         self, *, waiting: bool | None = None, reason: CaseReason | None = None, at_most: int = 100
     ) -> list[CaseFile]:
-        """Cases by expected harm, the highest first: those that wait, those that do not, or both."""
+        """Cases by expected harm, the highest first: those that wait, those that do not, or both.
+
+        Those that wait for whatever reason come in the order in which to rule on them (`priority.in_turn`).
+        """
         conditions, values = ["1"], list[object]()
         if waiting is not None:
             conditions.append("waiting" if waiting else "NOT waiting")
@@ -110,10 +114,15 @@ class Docket:
             values.append(reason.value)
         order = "ORDER BY expected_harm DESC, opened_at, sequence LIMIT ?"
         with self._store.reading() as db:
-            return files_in(db, f"{' AND '.join(conditions)} {order}", (*values, at_most))
+            files = files_in(db, f"{' AND '.join(conditions)} {order}", (*values, at_most))
+            if not waiting or reason is not None:
+                return files
+            drawn = files_in(db, "waiting AND audited > 0 ORDER BY opened_at, sequence LIMIT ?", (at_most,))
+            (ruled,) = db.execute("SELECT count(*) FROM rulings").fetchone()
+        return in_turn(files, drawn, ruled=ruled, name=lambda file: file.opened.case_id)[:at_most]
 
     def waiting(self, *, at_most: int = 100) -> list[CaseFile]:
-        """The cases that somebody has still to rule on, highest expected harm first."""
+        """The cases that somebody has still to rule on, in the order in which to do it."""
         return self.listed(waiting=True, at_most=at_most)
 
     def weigh(self, harm: Mapping[str, float], *, now: datetime) -> None:

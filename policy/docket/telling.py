@@ -32,6 +32,7 @@ def summary(file: CaseFile) -> Told:
         "video_id": opened.video_id,
         "waiting": file.waiting,
         "reason": opened.reason.value,
+        "audited": opened.audited,
         "expected_harm": file.expected_harm,
         "opened_at": opened.opened_at.isoformat(),
         "toxicity": opened.toxicity,
@@ -61,7 +62,7 @@ def lines(file: CaseFile) -> Iterator[str]:
     yield f"video     {opened.video_id} by {upload.author_id}, version of {upload.occurred_at:%Y-%m-%d %H:%M:%S}"
     yield (
         f"opened    {opened.opened_at:%Y-%m-%d %H:%M:%S} for {opened.reason.value}, "
-        f"selected with probability {opened.selection_probability:g}, expected harm {file.expected_harm:.1f}"
+        f"expected harm {file.expected_harm:.1f}{f', of the {opened.audited:.1%} audited' if opened.audited else ''}"
     )
     yield f"judged    toxicity {opened.toxicity:.3f} by release {opened.release_version}, casebook " + str(
         opened.casebook_version

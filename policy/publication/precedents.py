@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from contracts.cases import CaseOpened, CaseReason, DecidedCase, Ruling
+from contracts.cases import CaseOpened, DecidedCase, Ruling
 from contracts.taxonomy import Category
 from contracts.videos import VideoUploaded
 
@@ -136,7 +136,7 @@ def _case_of(one: Decided) -> DecidedCase:
         category=ruling.category,
         reasoning=ruling.reasoning,
         weight=weight_of(ruling),
-        sampled=one.opened.selection_probability if one.opened.reason is CaseReason.AUDIT else 0.0,
+        sampled=one.opened.audited,
         decided_at=ruling.ruled_at,
     )
 

@@ -26,7 +26,7 @@ def asked_of(opened: CaseOpened, ruling: Ruling, *, line: float) -> Asked:
     return Asked(
         case_id=opened.case_id,
         reason=opened.reason,
-        selection_probability=opened.selection_probability,
+        audited=opened.audited,
         said=None if opened.evidence is None else opened.evidence.category,
         ruled=ruling.category,
         distance=abs(opened.toxicity - line),

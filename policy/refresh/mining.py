@@ -24,7 +24,7 @@ class Asked(Record):
 
     case_id: Id
     reason: CaseReason
-    selection_probability: Probability
+    audited: Probability
     said: Category | None
     ruled: Category
     distance: float
@@ -83,16 +83,16 @@ def most_telling(asked: Sequence[Asked]) -> list[int]:
 
 
 def share_of_traffic(asked: Iterable[Asked], parents: float) -> float:
-    """The share of violative videos of the traffic, each case weighed by 1 / selection probability.
+    """The share of violative videos of the traffic, each case that the audit drew weighed by 1 / `audited`.
 
-    By the ratio estimator of Horvitz and Thompson's totals (Hajek 1971), which needs the audit: what is opened for a
-    reason says nothing of the rest. With fewer than `FEWEST_AUDITED` audited cases the parent's share stays.
+    By the ratio estimator of Horvitz and Thompson's totals (Hajek 1971): what was opened for a reason alone says
+    nothing of the rest. With fewer than `FEWEST_AUDITED` audited cases the parent's share stays.
     """
-    cases = [one for one in asked if one.reason is not CaseReason.APPEAL]
-    if sum(one.reason is CaseReason.AUDIT for one in cases) < FEWEST_AUDITED:
+    drawn = [one for one in asked if one.audited > 0.0]
+    if len(drawn) < FEWEST_AUDITED:
         return parents
-    weights = np.array([1.0 / one.selection_probability for one in cases])
-    violative = np.array([one.ruled is not Category.POSITIVE for one in cases])
+    weights = np.array([1.0 / one.audited for one in drawn])
+    violative = np.array([one.ruled is not Category.POSITIVE for one in drawn])
     return float(np.clip((weights * violative).sum() / weights.sum(), 0.001, 0.999))
 
 

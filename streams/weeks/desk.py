@@ -16,12 +16,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from contracts.cases import CaseOpened, CaseReason, DecidedCase
+from contracts.cases import CaseOpened, DecidedCase
 from contracts.taxonomy import CATEGORIES, Category
 from policy.casebook import Evidence
 from policy.cases.coordination import weigh_reports
 from policy.cases.opening import open_cases
-from policy.cases.priority import by_priority, impressions_to_come
+from policy.cases.priority import by_priority, impressions_to_come, in_turn
 from policy.cases.reliability import reliabilities
 from policy.cases.report_rate import ReportRate, report_rates
 from simulation.platform.day import Day
@@ -66,6 +66,7 @@ class Desk:
         self._reported: dict[int, dict[int, datetime]] = {}
         self._waiting: dict[str, tuple[CaseOpened, int]] = {}
         self.opened: set[int] = set()
+        self._ruled = 0
 
     def take(self, today: Day) -> set[int]:
         """Count what its viewers were shown and remember what they reported; returns these videos."""
@@ -104,23 +105,26 @@ class Desk:
                 self.opened.add(row)
 
     def rule(self, alive: npt.NDArray[np.bool_], now: datetime) -> None:
-        """Rule on the most harmful cases; what is no longer shown, or was ruled on by the other desk, is let go."""
+        """Rule on the most harmful cases, and the audit's; what is no longer shown, or was ruled on, is let go."""
         ruled = self._rulings.category_of
         self._waiting = {
             name: (case, row) for name, (case, row) in self._waiting.items() if alive[row] and row not in ruled
         }
         shown, over = np.sum(self._seen, axis=0), timedelta(days=len(self._seen))
         to_come = {case.video_id: impressions_to_come(int(shown[row]), over) for case, row in self._waiting.values()}
-        ranked = by_priority((case for case, _ in self._waiting.values()), to_come)
-        for one in ranked[: self.budget]:
-            opened, row = self._waiting.pop(one.case.case_id)
+        ranked = [one.case for one in by_priority((case for case, _ in self._waiting.values()), to_come)]
+        drawn = sorted((case for case in ranked if case.audited), key=lambda case: case.opened_at)
+        turns = in_turn(ranked, drawn, ruled=self._ruled, name=lambda case: case.case_id)[: self.budget]
+        self._ruled += len(turns)
+        for opened in turns:
+            _, row = self._waiting.pop(opened.case_id)
             truth = CATEGORIES[self._population.videos.category_M[row]]
-            found = self._reviewer(one.case.case_id, truth, self._contents.about(row))
+            found = self._reviewer(opened.case_id, truth, self._contents.about(row))
             self._rulings.wrong += found is not truth
             ruled[row], self._rulings.at[row] = found, now
             (upload,) = self._contents.uploads([row])
-            chance = opened.selection_probability if opened.reason is CaseReason.AUDIT else 0.0
-            case = DecidedCase(case_id=opened.case_id, upload=upload, category=found, sampled=chance, decided_at=now)
+            sampled = opened.audited
+            case = DecidedCase(case_id=opened.case_id, upload=upload, category=found, sampled=sampled, decided_at=now)
             self._rulings.decided.append(Evidence(case, None))
 
     def _rates(self, now: datetime, alive: npt.NDArray[np.bool_]) -> Mapping[int, ReportRate]:

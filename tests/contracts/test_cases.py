@@ -12,6 +12,11 @@ def test_a_case_written_before_there_was_evidence_is_still_read() -> None:
     assert CaseOpened.model_validate_json(OLDER).evidence is None
 
 
+def test_an_audit_written_before_every_case_said_so_was_drawn_with_what_it_was_selected_with() -> None:
+    assert CaseOpened.model_validate_json(OLDER).audited == 0.02
+    assert CaseOpened.model_validate_json(OLDER.replace('"audit"', '"uncertain"')).audited == 0.0
+
+
 def test_a_case_keeps_its_evidence_through_json() -> None:
     evidence = CaseEvidence(
         probabilities=(1 / 16,) * 16,

@@ -119,6 +119,27 @@ def test_the_audit_takes_its_share_of_removed_videos_too_and_says_which() -> Non
     assert cases == opened(*allowed, *removed, settings=settings)
 
 
+def test_the_audit_draws_whatever_else_asks_about_a_video_so_that_it_speaks_of_all() -> None:
+    settings = OpeningSettings(audited=dict.fromkeys(Decision, 0.2))
+    doubted = [verdict(0.5, video=f"d{n}") for n in range(500)]
+    clear = [verdict(0.05, video=f"c{n}") for n in range(1_500)]
+    cases = opened(*doubted, *clear, settings=settings)
+    drawn = [c for c in cases if c.audited]
+    assert len(cases) == 500 + sum(c.reason is CaseReason.AUDIT for c in cases)
+    assert {(c.reason, c.selection_probability, c.audited) for c in drawn} == {
+        (CaseReason.UNCERTAIN, 1.0, 0.2),
+        (CaseReason.AUDIT, 0.2, 0.2),
+    }
+    share = sum(c.toxicity == 0.5 for c in drawn) / len(drawn)
+    assert share == pytest.approx(500 / 2_000, abs=4 * (0.25 * 0.75 / 400) ** 0.5)
+
+
+def test_an_appeal_keeps_what_the_audit_drew() -> None:
+    everything = OpeningSettings(audited=dict.fromkeys(Decision, 1.0))
+    [case] = opened(verdict(0.05), appeals=[appeal()], settings=everything)
+    assert (case.reason, case.audited, case.selection_probability) == (CaseReason.APPEAL, 1.0, 1.0)
+
+
 def test_an_audit_by_another_salt_takes_others() -> None:
     videos = [verdict(0.05, video=f"v{n}") for n in range(200)]
     half = dict.fromkeys(Decision, 0.5)

@@ -44,14 +44,15 @@ def insert(db: sqlite3.Connection, opened: CaseOpened, upload: VideoUploaded) ->
     evidence, text, seen = opened.evidence, opened.model_dump_json(), upload.model_dump_json()
     appealed = opened.reason is CaseReason.APPEAL
     db.execute(
-        "INSERT INTO cases (case_id, video_id, author_id, reason, opened_at, opened, upload, upload_sha256, "
-        "frames_digest, expected_harm, waiting) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO cases (case_id, video_id, author_id, reason, opened_at, audited, opened, upload, upload_sha256, "
+        "frames_digest, expected_harm, waiting) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             opened.case_id,
             opened.video_id,
             upload.author_id,
             opened.reason.value,
             instant(opened.opened_at),
+            opened.audited,
             text,
             seen,
             sha256_of(seen),

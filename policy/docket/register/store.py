@@ -15,7 +15,7 @@ from typing import Any
 from contracts.errors import BadInputError, DependencyError
 
 FILE = "docket.db"
-_VERSION = 1
+_VERSION = 2
 _BUSY_S = 20.0
 _SCHEMA = """
 CREATE TABLE cases (
@@ -25,6 +25,7 @@ CREATE TABLE cases (
     author_id TEXT NOT NULL,
     reason TEXT NOT NULL,
     opened_at TEXT NOT NULL,
+    audited REAL NOT NULL,
     opened TEXT NOT NULL,
     upload TEXT NOT NULL,
     upload_sha256 TEXT NOT NULL,
@@ -37,6 +38,7 @@ CREATE TABLE cases (
 CREATE INDEX cases_by_video ON cases (video_id);
 CREATE INDEX cases_by_author ON cases (author_id);
 CREATE INDEX cases_waiting ON cases (expected_harm DESC, sequence) WHERE waiting;
+CREATE INDEX cases_audited ON cases (opened_at, sequence) WHERE waiting AND audited > 0;
 
 CREATE TABLE rulings (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -97,6 +99,11 @@ WHEN NEW.erased_at IS NULL BEGIN SELECT RAISE(ABORT, 'the evidence of a case is 
 CREATE TRIGGER evidence_is_frozen BEFORE UPDATE OF case_id, video_id, reason, opened_at, opened, upload_sha256 ON cases
 BEGIN SELECT RAISE(ABORT, 'the evidence of a case is frozen'); END;
 """
+_FROM_1 = """
+ALTER TABLE cases ADD COLUMN audited REAL NOT NULL DEFAULT 0;
+UPDATE cases SET audited = json_extract(opened, '$.selection_probability') WHERE reason = 'audit';
+CREATE INDEX cases_audited ON cases (opened_at, sequence) WHERE waiting AND audited > 0;
+"""
 
 Row = tuple[Any, ...]
 
@@ -129,8 +136,9 @@ class Store:
             with self.writing() as db:
                 (version,) = db.execute("PRAGMA user_version").fetchone()
                 tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-                if version == 0 and not tables:
-                    for statement in _statements(_SCHEMA):
+                new, older = version == 0 and not tables, version == 1 and "rulings" in tables
+                if new or older:
+                    for statement in _statements(_SCHEMA if new else _FROM_1):
                         db.execute(statement)
                     db.execute(f"PRAGMA user_version = {_VERSION}")
                 elif version != _VERSION or "rulings" not in tables:

@@ -253,6 +253,45 @@ def test_the_audit_finds_what_was_changed_behind_its_back(docket: Docket) -> Non
         docket.verify_audit()
 
 
+def test_every_tenth_ruling_is_the_audits_whatever_harm_waits(docket: Docket) -> None:
+    harmful = [new_case(f"h-{n}", video=f"v-h-{n}") for n in range(20)]
+    drawn = [new_case(f"d-{n}", video=f"v-d-{n}", reason=CaseReason.AUDIT) for n in range(2)]
+    docket.enter([*harmful, *drawn], now=NOW)
+    docket.weigh({"c-1": 0.0, **{f"h-{n}": 20.0 - n for n in range(20)}, "d-0": 0.5, "d-1": 0.25}, now=NOW)
+    first = [f"h-{n}" for n in range(9)]
+    assert [file.opened.case_id for file in docket.waiting(at_most=10)] == [*first, "d-0"]
+    for n in range(9):
+        docket.rule(ruling(f"h-{n}", FRAUD, video=f"v-h-{n}"), ANN)
+    assert [file.opened.case_id for file in docket.waiting(at_most=2)] == ["d-0", "h-9"], "whoever asks, when it is due"
+    docket.rule(ruling("d-0", GOOD, video="v-d-0"), ANN)
+    assert [f.opened.case_id for f in docket.waiting()] == [
+        *(f"h-{n}" for n in range(9, 18)),
+        "d-1",
+        "h-18",
+        "h-19",
+        "c-1",
+    ]
+
+
+def test_a_docket_written_before_every_case_told_of_the_audit_is_read(docket: Docket) -> None:
+    docket.enter([new_case("c-2", video="v-2", reason=CaseReason.AUDIT)], now=NOW)
+    docket.close()
+    with sqlite3.connect(docket.folder / "docket.db") as db:
+        for statement in (
+            "DROP INDEX cases_audited",
+            "ALTER TABLE cases DROP COLUMN audited",
+            "PRAGMA user_version = 1",
+        ):
+            db.execute(statement)
+    db.close()
+    again = Docket(docket.folder)
+    assert [file.opened.audited for file in again.waiting()] == [0.0, 1.0]
+    again.close()
+    with sqlite3.connect(docket.folder / "docket.db") as db:
+        assert db.execute("SELECT case_id, audited FROM cases").fetchall() == [("c-1", 0.0), ("c-2", 1.0)]
+    db.close()
+
+
 def test_a_docket_opens_again_as_it_was_and_another_file_is_refused(docket: Docket, tmp_path: Path) -> None:
     docket.rule(ruling("c-1", FRAUD), ANN)
     again = Docket(docket.folder)
@@ -264,7 +303,7 @@ def test_a_docket_opens_again_as_it_was_and_another_file_is_refused(docket: Dock
         Docket(other)
     (other / "docket.db").unlink()
     sqlite3.connect(other / "docket.db").execute("CREATE TABLE t (x)").connection.close()
-    with pytest.raises(BadInputError, match="user_version == 0, must be 1"):
+    with pytest.raises(BadInputError, match="user_version == 0, must be 2"):
         Docket(other)
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInputError, match="cannot be opened"):

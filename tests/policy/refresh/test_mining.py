@@ -21,11 +21,9 @@ def ruled(name: str, category: Category, *, video: str | None = None) -> Evidenc
     return Evidence(DecidedCase(case_id=f"case-{name}", upload=upload, category=category, decided_at=WHEN), None)
 
 
-def asked(name: str, ruling: Category, said: Category, *, distance: float = 0.0, probability: float = 1.0) -> Asked:
-    reason = CaseReason.AUDIT if probability < 1.0 else CaseReason.UNCERTAIN
-    return Asked(
-        case_id=name, reason=reason, selection_probability=probability, said=said, ruled=ruling, distance=distance
-    )
+def asked(name: str, ruling: Category, said: Category, *, distance: float = 0.0, audited: float = 0.0) -> Asked:
+    reason = CaseReason.AUDIT if audited else CaseReason.UNCERTAIN
+    return Asked(case_id=name, reason=reason, audited=audited, said=said, ruled=ruling, distance=distance)
 
 
 def test_a_video_that_is_ruled_anew_is_learned_once_by_its_new_ruling() -> None:
@@ -52,10 +50,11 @@ def test_errors_of_the_deployed_policy_come_before_what_it_doubted() -> None:
 
 
 def test_the_share_of_violative_videos_is_that_of_the_traffic_not_of_the_docket() -> None:
-    # 100 audited at 1 in 100 stand for 10,000 videos, 500 of them violative; 100 that were opened for themselves
-    audited = [asked(f"a{n}", BAD if n < 5 else GOOD, GOOD, probability=0.01) for n in range(100)]
+    # 100 audited at 1 in 100 stand for 10,000 videos, 500 of them violative, 50 at 1 in 10 for 500, all violative
+    audited = [asked(f"a{n}", BAD if n < 5 else GOOD, GOOD, audited=0.01) for n in range(100)]
+    removed = [asked(f"r{n}", BAD, BAD, audited=0.1) for n in range(50)]
     opened = [asked(f"o{n}", BAD, GOOD) for n in range(100)]
-    assert share_of_traffic([*audited, *opened], 0.4) == pytest.approx(600 / 10_100)
+    assert share_of_traffic([*audited, *removed, *opened], 0.4) == pytest.approx(1_000 / 10_500)
     assert share_of_traffic(opened, 0.4) == 0.4
 
 
