@@ -1,12 +1,21 @@
-"""The axes of a text space, turned to those of a parent's: by hand."""
+"""What the text tower learns of words, and its axes turned to those of a parent's: by hand."""
+
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
-from contracts.taxonomy import N_CATEGORIES
-from policy.text_fit import TextFit, turned
+from contracts.releases import InputShape
+from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
+from contracts.videos import VideoUploaded
+from policy.text_fit import TextFit, TextSettings, fit_text, turned
+from serving.preprocess.batch import preprocess
+from serving.preprocess.inputs import ModelInputs
 
 T = 6
+BUCKETS = 4_096
+INPUTS = InputShape(n_frames=1, frame_px=8, text_buckets=BUCKETS, max_ngrams=256)
+SETTINGS = TextSettings(text_dim=8, likeness_alone_up_to=10)
 
 
 def _fit(rng: np.random.Generator, n: int = 60) -> TextFit:
@@ -49,3 +58,53 @@ def test_projections_of_known_words_turn_and_directions_of_unknown_ones_stay() -
     assert found.table[:3, 1 + N_CATEGORIES :] == pytest.approx(table[:3, 1 + N_CATEGORIES :] @ axes, abs=1e-5)
     assert np.array_equal(found.table[3:], table[3:])
     assert np.array_equal(found.table[:, : 1 + N_CATEGORIES], table[:, : 1 + N_CATEGORIES])
+
+
+def _said(words: list[tuple[str | None, str | None]]) -> ModelInputs:
+    """Inputs of videos with these titles and speech."""
+    uploads = [
+        VideoUploaded(
+            event_id=f"e{n}",
+            video_id=f"v{n}",
+            author_id="a",
+            occurred_at=datetime(2026, 1, 2, tzinfo=UTC),
+            title=title,
+            asr=asr,
+            media_url="file:///a.mp4",
+        )
+        for n, (title, asr) in enumerate(words)
+    ]
+    return preprocess(uploads, [None] * len(uploads), INPUTS)
+
+
+def _log_p_positive(fit: TextFit, inputs: ModelInputs) -> list[float]:
+    """The linear part's logit of positive, as the tower sums it."""
+    weights = fit.table[inputs.ngram_ids, 1 + POSITIVE_INDEX] * fit.table[inputs.ngram_ids, 0]
+    return [float(row.sum()) for row in np.where(inputs.ngram_counts > 0, weights, 0.0)]
+
+
+def test_a_word_that_was_only_read_is_known_where_it_is_heard() -> None:
+    # in speech both kinds say both words alike; only titles tell
+    read = [("grantwheel", "morning"), ("kittens", "morning")] * 20
+    heard = [("morning", "grantwheel"), ("morning", "kittens")]
+    labels = np.array([0, POSITIVE_INDEX] * 20 + [0, POSITIVE_INDEX, POSITIVE_INDEX, 0])
+    fit = fit_text(_said(read + heard + heard), labels, buckets=BUCKETS, settings=SETTINGS, seed=0)
+    bad, good = _log_p_positive(fit, _said([(None, "grantwheel"), (None, "kittens")]))
+    assert bad < -1.0 < 1.0 < good
+
+
+def test_a_telling_word_outweighs_the_chatter_that_it_comes_with() -> None:
+    chatter = [f"{one} {other}" for one in ("hello all", "see you", "so funny") for other in ("today", "again", "lol")]
+    good = [(line, None) for line in chatter * 4]
+    bad = [(f"{line} grantwheel", None) for line in chatter[:3]]
+    labels = np.array([POSITIVE_INDEX] * len(good) + [0] * len(bad))
+    fit = fit_text(_said(good + bad), labels, buckets=BUCKETS, settings=SETTINGS, seed=0)
+    unheard, chatted = _log_p_positive(fit, _said([("see you again grantwheel", None), ("see you again", None)]))
+    assert unheard < chatted - 1.0
+
+
+def test_cases_without_a_word_teach_how_frequent_each_label_is() -> None:
+    labels = np.array([0] * 3 + [POSITIVE_INDEX] * 9)
+    fit = fit_text(_said([(None, None)] * 12), labels, buckets=BUCKETS, settings=SETTINGS, seed=0)
+    assert fit.bias[POSITIVE_INDEX] == pytest.approx(np.log(9 / 3))
+    assert not fit.table[:, 1 + POSITIVE_INDEX].any()
