@@ -1,9 +1,9 @@
 """Hashed n-grams of decided cases in, what the text tower knows out, with log-probabilities no case was taught by.
 
 Two views of whether a case is violative: a convex fit on its words, wherever they are said and each scaled by how much
-it tells, and the vote of the taught cases by likeness in a whitened latent space. Few cases speak by likeness alone (their words add noise), many by both, weighed by cases that
-neither has seen. Which category it is, given that it is violative, is a convex fit of its own: the rare categories
-would be shrunk away by one softmax over all 16.
+it tells, and the vote of the taught cases by likeness in a whitened latent space. Few cases speak by likeness alone
+(their words add noise), many by both, weighed by cases that neither has seen. Which category it is, given that it is
+violative, is a convex fit of its own: the rare categories would be shrunk away by one softmax over all 16.
 """
 
 from dataclasses import dataclass, replace
