@@ -2,9 +2,9 @@
 
 The rule: what 20 retrainings of a simulated parent on its own 3,000 cases needed on 2,000 golden cases (seeds 101 to
 120), mean plus four standard deviations, rounded up to half a point (`python -m bench gate_margins`). The benchmark
-reports on other seeds. Smaller golden sets are refused more often, as their bounds are wider. Four lines are not by that
-rule: `named`, since retrainings name alike, is what two losses among 50 cases need; `worse_names` is a judgement, a
-fraction of what names that are four times too certain lose; `slower` leaves room for other work on the machine;
+reports on other seeds. Smaller golden sets are refused more often, as their bounds are wider. Four lines are not by
+that rule: `named`, since retrainings name alike, is what two losses among 50 cases need; `worse_names` is a judgement,
+a fraction of what names that are four times too certain lose; `slower` leaves room for other work on the machine;
 `fewer_precedents` is a judgement.
 """
 
