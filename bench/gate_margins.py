@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.gate.releases import NOW, SETTINGS, lineage, word_cases, write
+from contracts.errors import CheckFailedError
 from contracts.releases import GateResult
 from policy.gate.gate import pass_gate
 from policy.gate.limits import GateLimits
@@ -75,11 +76,17 @@ def losses_of(result: GateResult) -> dict[str, float]:
 
 
 def margins_of(lost: dict[str, list[float]]) -> dict[str, float]:
-    """The margin of each rule, in the order of `BY_RULE`: the most that any of its figures needs."""
-    needed = dict.fromkeys(BY_RULE.values(), 0.0)
-    for name, losses in lost.items():
-        asked = float(np.mean(losses) + DEVIATIONS * np.std(losses, ddof=1))
-        needed[_margin(name)] = max(needed[_margin(name)], STEP * math.ceil(round(asked / STEP, 6)))
+    """The margin of each rule, in the order of `BY_RULE`: the most that any of its figures needs, and at least 0.
+
+    Raises `CheckFailedError` for a rule that no figure is of, or one retraining alone.
+    """
+    needed = {}
+    for margin in BY_RULE.values():
+        of_rule = [losses for name, losses in lost.items() if _margin(name) == margin]
+        if not of_rule or min(map(len, of_rule)) < 2:
+            raise CheckFailedError(f"{margin}: figures of {len(of_rule)} kinds, must be one at least, of 2 retrainings")
+        asked = max(float(np.mean(losses) + DEVIATIONS * np.std(losses, ddof=1)) for losses in of_rule)
+        needed[margin] = max(0.0, STEP * math.ceil(round(asked / STEP, 6)))
     return needed
 
 

@@ -49,7 +49,7 @@ def _drawn_as_selected(case: dict[str, Any]) -> float:
 
 
 class CaseOpened(Event):
-    """A question put to a reviewer, with the probability with which this case was selected, in (0, 1].
+    """A question put to a reviewer, with the probability that this case was selected: 1 unless by the audit alone.
 
     audited: the share of such verdicts that the random audit draws, where it drew this one, whatever else asked about
     it; 0 where it did not. Those with a share are a random sample of all verdicts.

@@ -77,8 +77,7 @@ class _Linear:
 class _Said:
     """What N cases say: D n-grams by the field where they stand, W n-grams wherever they do; `place` [D] of each there.
 
-    What was learned of words in titles holds for those that are heard, so a few cases of a new kind teach three times
-    as much.
+    What was learned of an n-gram in one field holds in each where it is known: few cases of a new kind teach more.
     """
 
     by_field: Matrix
@@ -250,7 +249,7 @@ def log_probabilities(z_N_16: Floats) -> Floats:
 
 
 def _fit(
-    said: "_Said", rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], counts: Floats, settings: TextSettings
+    said: _Said, rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], counts: Floats, settings: TextSettings
 ) -> _Linear:
     """Learn from the cases at `rows` whether one is positive, and which category it is given that it is violative."""
     coefficients = np.zeros((said.by_field.shape[1], N_CATEGORIES), np.float32)
@@ -260,6 +259,7 @@ def _fit(
     if 0 < positive.sum() < len(rows):
         scale = _telling(said.anywhere[rows], positive, counts[rows])
         scaled = said.anywhere[rows].multiply(scale[None]).tocsr()
+        scaled.eliminate_zeros()
         weights, intercepts = _logistic(scaled, positive, counts[rows], settings.violative_c, settings.dense_up_to)
         coefficients[:, POSITIVE_INDEX] = (weights[0] * scale)[said.place]
         bias[POSITIVE_INDEX] = intercepts[0]
@@ -282,11 +282,12 @@ def _telling(anywhere: Matrix, positive: npt.NDArray[np.bool_], counts: Floats) 
     """How much each of W n-grams tells of two kinds of cases: the absolute log ratio of its shares of what they say.
 
     Words scaled by it are learned as fast as they tell (Wang and Manning, ACL 2012, section 2): a penalty that is one
-    for all would hold back the few that a new trend is known by, as if each were chatter.
+    for all would hold back the few that a new trend is known by, as if each were chatter. 1 where none tells more.
     """
     there = (anywhere > 0).astype(np.float64).T
     good, bad = (1.0 + there @ (counts * kind) for kind in (positive, ~positive))
-    return np.abs(np.log(good / good.sum()) - np.log(bad / bad.sum()))
+    telling = np.abs(np.log(good / good.sum()) - np.log(bad / bad.sum()))
+    return telling if telling.any() else np.ones_like(telling)
 
 
 def _logistic(

@@ -2,8 +2,10 @@
 
 A video and release open at most one case, for the first of these reasons that holds: an appeal, its report rate, an
 uncertain score, precedents that disagree with the classifier, the audit. An appeal comes beside an earlier case. The
-audit draws from every verdict, removals included and whatever else asks about it, by a hash alone: weighing each case
-that it drew with 1 / `audited` estimates what is so of all verdicts without bias (Horvitz and Thompson, JASA 1952).
+audit draws from every verdict, removals included and whatever else asks about it, by a hash of the video alone:
+weighing each case that it drew with 1 / `audited` estimates without bias what is so of all verdicts as they stood when
+a case on them could open (Horvitz and Thompson, JASA 1952). A video that no case asks about counts again when its
+decision changes.
 """
 
 import hashlib
@@ -129,12 +131,12 @@ def _reason(
 def _audited(verdict: Verdict, settings: OpeningSettings) -> float:
     """The share of such verdicts that are audited where this one is, else 0."""
     share = settings.audited[verdict.decision]
-    return share if _drawn(settings.salt, verdict.video_id, verdict.release_version) < share else 0.0
+    return share if _drawn(settings.salt, verdict.video_id) < share else 0.0
 
 
-def _drawn(salt: str, video_id: str, release_version: int) -> float:
-    """A number in [0, 1) that a hash gives the video and release, uniform over videos."""
-    digest = hashlib.blake2b(f"{salt}/{video_id}/{release_version}".encode(), digest_size=8).digest()
+def _drawn(salt: str, video_id: str) -> float:
+    """A number in [0, 1) that a hash gives the video, uniform over videos, the same under every release."""
+    digest = hashlib.blake2b(f"{salt}/{video_id}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / (1 << 53)
 
 

@@ -16,6 +16,8 @@ from contracts.errors import BadInputError
 from contracts.taxonomy import VIOLATIVE, Category
 from contracts.verdicts import Decision
 
+T = TypeVar("T")
+
 
 class Severity(NamedTuple):
     """The harm of one impression of a category, and why it is put there; 1 is the harm of hiding a good video."""
@@ -51,7 +53,6 @@ HALF_LIFE = timedelta(days=2)
 
 AUDIT_TURN = 10
 """One of so many rulings is the audit's, while any case that it drew waits."""
-T = TypeVar("T")
 
 
 class Ranked(NamedTuple):

@@ -37,7 +37,8 @@ def case() -> None:
 def list_cases(
     folder: Path, tokens: Path | None, everything: bool, reason: str | None, at_most: int, as_json: bool
 ) -> None:
-    """List the cases that wait for a ruling, the highest expected harm first.
+    """List the cases that wait for a ruling: the highest expected harm first, the
+    random audit's in their turns.
 
     \b
     Example:

@@ -118,7 +118,7 @@ class Docket:
             if not waiting or reason is not None:
                 return files
             drawn = files_in(db, "waiting AND audited > 0 ORDER BY opened_at, sequence LIMIT ?", (at_most,))
-            (ruled,) = db.execute("SELECT count(*) FROM rulings").fetchone()
+            (ruled,) = db.execute("SELECT count(*) FROM rulings WHERE overrules IS NULL").fetchone()
         return in_turn(files, drawn, ruled=ruled, name=lambda file: file.opened.case_id)[:at_most]
 
     def waiting(self, *, at_most: int = 100) -> list[CaseFile]:

@@ -47,12 +47,17 @@ class CaseFile:
 
 
 class Decided(NamedTuple):
-    """A ruling in force, by its place in the order in which rulings were entered, and the case it was given in."""
+    """A ruling in force, by its place in the order in which rulings were entered, and the case it was given in.
+
+    `audited` is the case's, and 0 where a case that the audit drew no later still waits: what is ruled on before its
+    turn comes first for its harm, so that of an unfinished draw what is ruled on is no random sample.
+    """
 
     sequence: int
     ruling: Ruling
     opened: CaseOpened
     upload: VideoUploaded
+    audited: float
 
 
 class Fallen(NamedTuple):

@@ -1,11 +1,12 @@
 """How much worse a candidate may be, before the gate refuses it: one place for every line.
 
 The rule: what 20 retrainings of a simulated parent on its own 3,000 cases needed on 2,000 golden cases (seeds 101 to
-120), mean plus four standard deviations, rounded up to half a point (`python -m bench gate_margins`). The benchmark
-reports on other seeds. Smaller golden sets are refused more often, as their bounds are wider. Four lines are not by
-that rule: `named`, since retrainings name alike, is what two losses among 50 cases need; `worse_names` is a judgement,
-a fraction of what names that are four times too certain lose; `slower` leaves room for other work on the machine;
-`fewer_precedents` is a judgement.
+120), mean plus four standard deviations, rounded up to half a point (`python -m bench gate_margins`). No margin was
+narrowed when words came to be learned better: what a text fit of before needed stays where it is more, since a refresh
+on new rulings changes more than a retraining does. The benchmark reports on other seeds. Smaller golden sets are
+refused more often, as their bounds are wider. Four lines are not by that rule: `named`, since retrainings name alike,
+is what two losses among 50 cases need; `worse_names` is a judgement, a fraction of what names that are four times too
+certain lose; `slower` leaves room for other work on the machine; `fewer_precedents` is a judgement.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ class GateLimits:
     """
 
     binary_accuracy: float = 0.02
-    false_positives: float = 0.02
+    false_positives: float = 0.025
     false_removals: float = 0.01
     acted_on: float = 0.04
     group_recall: float = 0.09

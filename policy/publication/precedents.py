@@ -38,6 +38,9 @@ class Decided(Protocol):
     @property
     def upload(self) -> VideoUploaded: ...
 
+    @property
+    def audited(self) -> float: ...
+
 
 class Rulings(Protocol):
     """The part of the docket that publication reads."""
@@ -136,7 +139,7 @@ def _case_of(one: Decided) -> DecidedCase:
         category=ruling.category,
         reasoning=ruling.reasoning,
         weight=weight_of(ruling),
-        sampled=one.opened.audited,
+        sampled=one.audited,
         decided_at=ruling.ruled_at,
     )
 

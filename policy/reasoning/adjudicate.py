@@ -62,7 +62,7 @@ class Asked(NamedTuple):
 def adjudicate(
     court: Court, adjudicator: Adjudicator, folder: Path, principal: Principal, *, at_most: int, now: datetime
 ) -> list[Asked]:
-    """Ask about up to `at_most` waiting cases that were not asked about yet, the most harmful first.
+    """Ask about up to `at_most` waiting cases that were not asked about yet, in their order.
 
     Raises `BadInputError` unless `principal` is an adjudicator; `DependencyError` where the judge is away, and then
     what was ruled before stays ruled.

@@ -6,7 +6,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from contracts.cases import CaseOpened, Ruling
 from policy.publication.precedents import Decided
 from policy.refresh.mining import Asked
 
@@ -21,12 +20,13 @@ class Rulings(Protocol):
     def erased(self) -> set[str]: ...
 
 
-def asked_of(opened: CaseOpened, ruling: Ruling, *, line: float) -> Asked:
-    """What was said of a case when it opened, and how far from the toxicity line."""
+def asked_of(one: Decided, *, line: float) -> Asked:
+    """What was said of a ruled case when it opened, and how far from the toxicity line."""
+    opened, ruling = one.opened, one.ruling
     return Asked(
         case_id=opened.case_id,
         reason=opened.reason,
-        audited=opened.audited,
+        audited=one.audited,
         said=None if opened.evidence is None else opened.evidence.category,
         ruled=ruling.category,
         distance=abs(opened.toxicity - line),

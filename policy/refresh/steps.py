@@ -76,10 +76,7 @@ def collect(run: RefreshRun, docket: Rulings) -> Collected:
             sequence=max(one.sequence for one in decided),
             fresh=str(home),
             snapshot=snapshot.digest,
-            asked=tuple(
-                asked_of(by_case[item.case.case_id].opened, by_case[item.case.case_id].ruling, line=line)
-                for item in fresh
-            ),
+            asked=tuple(asked_of(by_case[item.case.case_id], line=line) for item in fresh),
             left_out=tuple(one.case_id for one in chosen.left_out),
             old=old,
             fell=tuple(sorted(fell | (erased & {case.case_id for case in cases}))),

@@ -1,6 +1,6 @@
 """One arm's verdicts and its own viewers' reports in, rulings within its share of the reviewers' budget out.
 
-    reports -> weighed -> cases -> most harmful first -> rulings
+    reports -> weighed -> cases -> most harmful first, the audit's in their turns -> rulings
 
 A desk is an arm's half of the platform's reviewers, as a budget-split experiment has it (Liu et al., Trustworthy Online
 Marketplace Experimentation with Budget-split Design, KDD 2021): were there one queue, the better-aimed cases of one
@@ -113,7 +113,7 @@ class Desk:
         shown, over = np.sum(self._seen, axis=0), timedelta(days=len(self._seen))
         to_come = {case.video_id: impressions_to_come(int(shown[row]), over) for case, row in self._waiting.values()}
         ranked = [one.case for one in by_priority((case for case, _ in self._waiting.values()), to_come)]
-        drawn = sorted((case for case in ranked if case.audited), key=lambda case: case.opened_at)
+        drawn = sorted((case for case in ranked if case.audited), key=_since)
         turns = in_turn(ranked, drawn, ruled=self._ruled, name=lambda case: case.case_id)[: self.budget]
         self._ruled += len(turns)
         for opened in turns:
@@ -123,7 +123,8 @@ class Desk:
             self._rulings.wrong += found is not truth
             ruled[row], self._rulings.at[row] = found, now
             (upload,) = self._contents.uploads([row])
-            sampled = opened.audited
+            waits = (other for other, _ in self._waiting.values() if other.audited)
+            sampled = opened.audited if all(_since(opened) < _since(other) for other in waits) else 0.0
             case = DecidedCase(case_id=opened.case_id, upload=upload, category=found, sampled=sampled, decided_at=now)
             self._rulings.decided.append(Evidence(case, None))
 
@@ -156,3 +157,8 @@ def midnight(population: Population, day: int) -> datetime:
     """When a day of the run begins."""
     begins = population.plan.begins
     return datetime(begins.year, begins.month, begins.day, tzinfo=UTC) + timedelta(days=day)
+
+
+def _since(case: CaseOpened) -> tuple[datetime, str]:
+    """How long a case waits; those of one day come by chance."""
+    return case.opened_at, case.case_id

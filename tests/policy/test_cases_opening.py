@@ -140,6 +140,17 @@ def test_an_appeal_keeps_what_the_audit_drew() -> None:
     assert (case.reason, case.audited, case.selection_probability) == (CaseReason.APPEAL, 1.0, 1.0)
 
 
+def test_a_later_release_draws_the_same_videos_again_and_no_others() -> None:
+    half = OpeningSettings(audited=dict.fromkeys(Decision, 0.5))
+    videos = [f"v{n}" for n in range(100)]
+    first, second = (
+        {c.video_id for c in opened(*(verdict(0.05, video=v, release_version=r) for v in videos), settings=half)}
+        for r in (3, 4)
+    )
+    assert first == second
+    assert 0 < len(first) < 100
+
+
 def test_an_audit_by_another_salt_takes_others() -> None:
     videos = [verdict(0.05, video=f"v{n}") for n in range(200)]
     half = dict.fromkeys(Decision, 0.5)

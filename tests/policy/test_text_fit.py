@@ -77,19 +77,19 @@ def _said(words: list[tuple[str | None, str | None]]) -> ModelInputs:
     return preprocess(uploads, [None] * len(uploads), INPUTS)
 
 
-def _log_p_positive(fit: TextFit, inputs: ModelInputs) -> list[float]:
-    """The linear part's logit of positive, as the tower sums it."""
+def _weight_of_words(fit: TextFit, inputs: ModelInputs) -> list[float]:
+    """What each video's n-grams weigh for positive, each counted once."""
     weights = fit.table[inputs.ngram_ids, 1 + POSITIVE_INDEX] * fit.table[inputs.ngram_ids, 0]
     return [float(row.sum()) for row in np.where(inputs.ngram_counts > 0, weights, 0.0)]
 
 
-def test_a_word_that_was_only_read_is_known_where_it_is_heard() -> None:
+def test_a_word_that_told_in_titles_tells_in_speech_where_it_told_nothing() -> None:
     # in speech both kinds say both words alike; only titles tell
     read = [("grantwheel", "morning"), ("kittens", "morning")] * 20
     heard = [("morning", "grantwheel"), ("morning", "kittens")]
     labels = np.array([0, POSITIVE_INDEX] * 20 + [0, POSITIVE_INDEX, POSITIVE_INDEX, 0])
     fit = fit_text(_said(read + heard + heard), labels, buckets=BUCKETS, settings=SETTINGS, seed=0)
-    bad, good = _log_p_positive(fit, _said([(None, "grantwheel"), (None, "kittens")]))
+    bad, good = _weight_of_words(fit, _said([(None, "grantwheel"), (None, "kittens")]))
     assert bad < -1.0 < 1.0 < good
 
 
@@ -99,8 +99,21 @@ def test_a_telling_word_outweighs_the_chatter_that_it_comes_with() -> None:
     bad = [(f"{line} grantwheel", None) for line in chatter[:3]]
     labels = np.array([POSITIVE_INDEX] * len(good) + [0] * len(bad))
     fit = fit_text(_said(good + bad), labels, buckets=BUCKETS, settings=SETTINGS, seed=0)
-    unheard, chatted = _log_p_positive(fit, _said([("see you again grantwheel", None), ("see you again", None)]))
+    unheard, chatted = _weight_of_words(fit, _said([("see you again grantwheel", None), ("see you again", None)]))
     assert unheard < chatted - 1.0
+
+
+@pytest.mark.parametrize(
+    "words", [[("hello", None)] * 12, [("hello", None), (None, None), (None, None), (None, None)] * 3]
+)
+def test_words_that_tell_no_more_than_each_other_are_learned_as_they_are(
+    words: list[tuple[str | None, str | None]],
+) -> None:
+    labels = np.array([0, POSITIVE_INDEX, POSITIVE_INDEX, POSITIVE_INDEX] * 3)
+    fit = fit_text(_said(words), labels, buckets=BUCKETS, settings=SETTINGS, seed=0)
+    (said,) = _weight_of_words(fit, _said([("hello", None)]))
+    assert np.isfinite(fit.out_of_sample).all()
+    assert said == pytest.approx(0.0, abs=0.02) if (None, None) not in words else said < -1.0
 
 
 def test_cases_without_a_word_teach_how_frequent_each_label_is() -> None:

@@ -1,6 +1,6 @@
 """One request in, one answer of the docket out: who asks by their token, what they may by their role.
 
-    GET  /cases                     by expected harm, the highest first; ?status=waiting|settled|all&reason=&at_most=
+    GET  /cases                     in the order in which to rule; ?status=waiting|settled|all&reason=&at_most=
     GET  /cases/{id}                the whole file
     GET  /cases/{id}/frames/{n}.png a frozen frame
     POST /cases/{id}/rulings        {"category", "reasoning", "confidence"}

@@ -41,7 +41,9 @@ def rulings_on(db: sqlite3.Connection, video_id: str) -> list[Ruling]:
 def decided_in(db: sqlite3.Connection, after: int) -> list[Decided]:
     """The rulings in force of cases that were not erased, entered after a place."""
     rows = db.execute(
-        "SELECT r.sequence, r.ruling, c.opened, c.upload FROM rulings r JOIN cases c USING (case_id) "
+        "SELECT r.sequence, r.ruling, c.opened, c.upload, c.audited * (c.opened_at < coalesce("
+        "(SELECT min(opened_at) FROM cases WHERE waiting AND audited > 0), '~')) "
+        "FROM rulings r JOIN cases c USING (case_id) "
         "WHERE r.sequence > ? AND c.erased_at IS NULL AND NOT EXISTS "
         "(SELECT 1 FROM rulings later WHERE later.video_id = r.video_id AND later.sequence > r.sequence) "
         "ORDER BY r.sequence",
@@ -53,8 +55,9 @@ def decided_in(db: sqlite3.Connection, after: int) -> list[Decided]:
             Ruling.model_validate_json(ruling),
             CaseOpened.model_validate_json(opened),
             VideoUploaded.model_validate_json(upload),
+            audited,
         )
-        for sequence, ruling, opened, upload in rows
+        for sequence, ruling, opened, upload, audited in rows
     ]
 
 

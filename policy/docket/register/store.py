@@ -96,12 +96,17 @@ CREATE TRIGGER audit_remains BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 't
 CREATE TRIGGER cases_remain BEFORE DELETE ON cases BEGIN SELECT RAISE(ABORT, 'a case is never deleted'); END;
 CREATE TRIGGER uploads_are_frozen BEFORE UPDATE OF upload, author_id, frames_digest ON cases
 WHEN NEW.erased_at IS NULL BEGIN SELECT RAISE(ABORT, 'the evidence of a case is frozen'); END;
-CREATE TRIGGER evidence_is_frozen BEFORE UPDATE OF case_id, video_id, reason, opened_at, opened, upload_sha256 ON cases
+CREATE TRIGGER evidence_is_frozen
+BEFORE UPDATE OF case_id, video_id, reason, opened_at, audited, opened, upload_sha256 ON cases
 BEGIN SELECT RAISE(ABORT, 'the evidence of a case is frozen'); END;
 """
 _FROM_1 = """
 ALTER TABLE cases ADD COLUMN audited REAL NOT NULL DEFAULT 0;
 UPDATE cases SET audited = json_extract(opened, '$.selection_probability') WHERE reason = 'audit';
+DROP TRIGGER evidence_is_frozen;
+CREATE TRIGGER evidence_is_frozen
+BEFORE UPDATE OF case_id, video_id, reason, opened_at, audited, opened, upload_sha256 ON cases
+BEGIN SELECT RAISE(ABORT, 'the evidence of a case is frozen'); END;
 CREATE INDEX cases_audited ON cases (opened_at, sequence) WHERE waiting AND audited > 0;
 """
 

@@ -34,7 +34,7 @@ class Impressions(Protocol):
 def prioritise(docket: Docket, archive: Impressions, *, now: datetime, at_most: int = 5_000) -> int:
     """Put the expected harm of the waiting cases on the docket, by their impressions of the last day; returns how many.
 
-    The `at_most` most harmful by what was known before are looked at: new ones come in with what their evidence says.
+    The first `at_most` in the order known before are looked at: new ones come in with what their evidence says.
     """
     cases = [file.opened for file in docket.waiting(at_most=at_most)]
     counts = archive.impressions({case.video_id for case in cases}, since=now - RECENT, as_of=now)

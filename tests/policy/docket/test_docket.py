@@ -2,6 +2,8 @@
 
 import shutil
 import sqlite3
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +94,7 @@ def test_overruling_keeps_history_and_says_what_fell(docket: Docket) -> None:
     second = docket.rule(ruling("c-1", GOOD, SUE, minute=2, overrules=first), SUE)
     assert second.ruling is not None
     assert (second.ruling.category, second.overruled, second.waiting) == (GOOD, (first,), False)
-    ((sequence, in_force, opened, upload),) = docket.decided()
+    ((sequence, in_force, opened, upload, _),) = docket.decided()
     assert (sequence, in_force, opened.case_id, upload.video_id) == (2, second.ruling, "c-1", "v-1")
     assert docket.decided(after=2) == []
     assert docket.overruled_since(0) == [(2, first, second.ruling)]
@@ -273,22 +275,42 @@ def test_every_tenth_ruling_is_the_audits_whatever_harm_waits(docket: Docket) ->
     ]
 
 
+def test_of_the_audit_speaks_what_was_drawn_before_all_that_waits(docket: Docket) -> None:
+    hours = [NOW - timedelta(hours=3 - n) for n in range(3)]
+    cases = [new_case(f"d-{n}", video=f"v-d-{n}", reason=CaseReason.AUDIT) for n in range(3)]
+    for case, at in zip(cases, hours, strict=True):
+        docket.enter([replace(case, opened=case.opened.model_copy(update={"opened_at": at}))], now=at)
+    docket.rule(ruling("d-2", FRAUD, video="v-d-2"), ANN)
+    docket.rule(ruling("d-0", GOOD, video="v-d-0"), ANN)
+    assert [(one.ruling.case_id, one.audited) for one in docket.decided()] == [("d-2", 0.0), ("d-0", 1.0)]
+    docket.rule(ruling("d-1", GOOD, video="v-d-1"), ANN)
+    assert [one.audited for one in docket.decided()] == [1.0, 1.0, 1.0]
+
+
 def test_a_docket_written_before_every_case_told_of_the_audit_is_read(docket: Docket) -> None:
     docket.enter([new_case("c-2", video="v-2", reason=CaseReason.AUDIT)], now=NOW)
     docket.close()
+    as_it_was = "json_remove(json_set(opened, '$.selection_probability', 0.02), '$.audited')"
     with sqlite3.connect(docket.folder / "docket.db") as db:
+        (trigger,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'evidence_is_frozen'").fetchone()
         for statement in (
+            "DROP TRIGGER evidence_is_frozen",
+            f"UPDATE cases SET opened = {as_it_was}",
             "DROP INDEX cases_audited",
             "ALTER TABLE cases DROP COLUMN audited",
+            trigger.replace("audited, ", ""),
             "PRAGMA user_version = 1",
         ):
             db.execute(statement)
     db.close()
     again = Docket(docket.folder)
-    assert [file.opened.audited for file in again.waiting()] == [0.0, 1.0]
+    assert [(file.opened.case_id, file.opened.audited) for file in again.waiting()] == [("c-1", 0.0), ("c-2", 0.02)]
     again.close()
+    Docket(docket.folder).close()
     with sqlite3.connect(docket.folder / "docket.db") as db:
-        assert db.execute("SELECT case_id, audited FROM cases").fetchall() == [("c-1", 0.0), ("c-2", 1.0)]
+        assert db.execute("SELECT case_id, audited FROM cases").fetchall() == [("c-1", 0.0), ("c-2", 0.02)]
+        with pytest.raises(sqlite3.IntegrityError, match="the evidence of a case is frozen"):
+            db.execute("UPDATE cases SET audited = 1")
     db.close()
 
 
