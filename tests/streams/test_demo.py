@@ -71,6 +71,6 @@ def test_ctrl_c_in_the_middle_leaves_no_process_behind(out: Path) -> None:
         time.sleep(0.2)
     assert processes_of(out), "the parts are starting"
     demo.send_signal(signal.SIGINT)
-    demo.communicate(timeout=60)
+    demo.communicate(timeout=180)
     assert demo.returncode != 0
     assert processes_of(out) == []
