@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.warehouse.experiment_log import Log
 from tests.warehouse.owners import Owner, running_owner
 from warehouse.address import Client, WarehouseAddress, connect, parse_address
 from warehouse.migrate import migrate
@@ -44,3 +45,9 @@ def address(owner: Owner) -> WarehouseAddress:
 def database(address: WarehouseAddress) -> Client:
     """A client of a new, migrated database."""
     return connect(address)
+
+
+@pytest.fixture
+def log(database: Client) -> Log:
+    """What users of an experiment did, told event by event."""
+    return Log(database)

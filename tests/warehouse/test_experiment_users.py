@@ -3,96 +3,19 @@
 The experiment runs from day 10 to day 19 after a pre-period of 8 days: days 2 to 9.
 """
 
-from datetime import date, timedelta
-from typing import Any
-
 import pytest
 
 from contracts.cases import Ruling
-from contracts.errors import BadInputError, CheckFailedError, DependencyError
-from contracts.experiments import Experiment, MetricName, Subject, Variant
+from contracts.experiments import MetricName, Subject, Variant
 from contracts.taxonomy import Category
 from contracts.verdicts import Decision
-from contracts.viewers import ExperimentExposure, Impression, Surface, UserReport, UserSession
+from contracts.viewers import Surface
+from tests.warehouse.experiment_log import Log, day
 from tests.warehouse.samples import candidate, verdict
-from tests.warehouse.viewers import DAY_0, at, exposure, impression, report, ruling, session
+from tests.warehouse.viewers import at, ruling
 from warehouse.address import Client
-from warehouse.daily import days_to_rebuild, rebuild
-from warehouse.experiments import (
-    FirstExposures,
-    UserTable,
-    VariantUsers,
-    build_users,
-    exposure_counts,
-)
+from warehouse.experiments import VariantUsers
 from warehouse.sink import EventSink, VerdictSink
-
-
-def day(number: int) -> date:
-    return DAY_0.date() + timedelta(days=number)
-
-
-EXPERIMENT = Experiment(
-    experiment_id="demotion",
-    hypothesis="Demoting toxic videos lowers the report rate.",
-    subject=Subject.RANKING,
-    layer="ranking",
-    buckets=(0, 10_000),
-    salt="s",
-    variants=(Variant(name="control", share=0.5), Variant(name="treatment", share=0.5)),
-    primary=MetricName.REPORT_RATE,
-    metrics=(MetricName.REPORT_RATE,),
-    starts_on=day(10),
-    ends_on=day(19),
-    pre_period_days=8,
-    smallest_effect=0.1,
-)
-THROUGH = day(19)
-
-
-class Log:
-    """Events of a few users, inserted as they are told; `done` brings the daily tables up to date."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._events = 0
-
-    def _number(self) -> int:
-        self._events += 1
-        return self._events
-
-    def seen(self, user: str, on: float, **replaced: Any) -> None:
-        EventSink(self._client, Impression).insert([impression(self._number(), user, on, **replaced)])
-
-    def reported(self, user: str, on: float, **replaced: Any) -> None:
-        EventSink(self._client, UserReport).insert([report(self._number(), user, on, **replaced)])
-
-    def visited(self, user: str, on: float, seconds: float = 60.0) -> None:
-        EventSink(self._client, UserSession).insert([session(self._number(), user, on, seconds)])
-
-    def exposed(self, user: str, on: float, variant: str = "control", **replaced: Any) -> None:
-        EventSink(self._client, ExperimentExposure).insert([exposure(user, on, variant, **replaced)])
-
-    def done(self) -> None:
-        rebuild(self._client, [due.day for due in days_to_rebuild(self._client)])
-
-    def row(self, user: str, columns: str, *, surface: str = "all", through: date = THROUGH) -> tuple[Any, ...]:
-        rows = self._client.query(
-            f"SELECT {columns} FROM experiment_users "
-            "WHERE user_id = {user:String} AND surface = {surface:String} AND through = {through:Date}",
-            {"user": user, "surface": surface, "through": through},
-        ).result_rows
-        assert len(rows) == 1, rows
-        return tuple(rows[0])
-
-    def build(self, through: date = THROUGH, surface: Surface | None = None, **changed: Any) -> UserTable:
-        experiment = EXPERIMENT.model_copy(update=changed)
-        return build_users(self._client, experiment, through=through, surface=surface)
-
-
-@pytest.fixture
-def log(database: Client) -> Log:
-    return Log(database)
 
 
 def test_a_user_counts_from_the_day_of_the_first_exposure_on(log: Log) -> None:
@@ -265,99 +188,3 @@ def test_exposure_counts_violative_videos_while_the_arm_s_decisions_let_them_thr
     assert [log.row("ann", columns, surface=name) for name in ("search", "recommend")] == [(3, 2), (1, 0)]
     log.build()
     assert log.row("ann", columns) == (4, 0)  # not measured by this experiment
-
-
-def test_building_again_replaces_and_other_looks_stay(log: Log, database: Client) -> None:
-    log.exposed("ann", 10.0)
-    log.done()
-    first = log.build(through=day(12))
-    assert log.build(through=day(12)) == first
-    log.exposed("bob", 11.0)
-    log.done()
-    log.build()
-    rows = database.query("SELECT through, count() FROM experiment_users GROUP BY through ORDER BY through").result_rows
-    assert rows == [(day(12), 1), (THROUGH, 2)]
-    assert first.where == {"experiment_id": "demotion", "surface": "all", "through": day(12)}
-
-
-def test_replayed_exposures_and_a_late_event_change_only_what_they_should(log: Log) -> None:
-    log.exposed("ann", 12.0)
-    log.seen("ann", 13.0)
-    log.done()
-    log.build()
-    before = log.row("ann", "* EXCEPT built_at")
-    log.exposed("ann", 12.0)
-    log.build()
-    assert log.row("ann", "* EXCEPT built_at") == before
-    log.seen("ann", 13.5)
-    assert log.build().outdated == (day(13),)
-    log.done()
-    assert log.build().outdated == ()
-    assert log.row("ann", "impressions, active_days") == (2, 1)
-
-
-def test_no_table_is_built_on_days_that_were_never_summed(log: Log) -> None:
-    log.exposed("ann", 12.0)
-    log.seen("ann", 13.0)
-    with pytest.raises(
-        CheckFailedError,
-        match=r"demotion: 2026-11-14 has rows and was never rebuilt, "
-        r"run `precedent warehouse rebuild --since 2026-11-03 --until 2026-11-20`",
-    ):
-        log.build()
-
-
-@pytest.mark.parametrize("through", [day(9), day(20)])
-def test_the_last_day_must_be_one_of_the_experiment(log: Log, through: date) -> None:
-    with pytest.raises(BadInputError, match=r"through == 2026-11-\d\d, must be within 2026-11-11 to 2026-11-20"):
-        log.build(through=through)
-
-
-def test_an_empty_window_is_an_empty_table(log: Log, database: Client) -> None:
-    table = log.build()
-    assert (table.users, table.in_several) == (0, 0)
-    assert exposure_counts(database, EXPERIMENT).variants == (VariantUsers("control", 0), VariantUsers("treatment", 0))
-
-
-def test_exposures_are_counted_by_variant_and_day_and_strange_ones_apart(log: Log, database: Client) -> None:
-    log.exposed("ann", 10.0, "control")
-    log.exposed("ann", 12.0, "control")
-    log.exposed("bob", 12.0, "treatment")
-    log.exposed("eve", 12.0, "treatment")
-    log.exposed("two", 11.0, "treatment")
-    log.exposed("two", 12.0, "control")
-    log.exposed("odd", 12.0, "typo")
-    log.exposed("early", 9.0, "control")
-    counts = exposure_counts(database, EXPERIMENT)
-    assert counts.variants == (VariantUsers("control", 1), VariantUsers("treatment", 2))
-    assert (counts.in_several, counts.outside) == (1, 1)
-    assert counts.unknown == (VariantUsers("typo", 1),)
-    assert counts.by_day == (FirstExposures(day(10), "control", 1), FirstExposures(day(12), "treatment", 2))
-    assert exposure_counts(database, EXPERIMENT, through=day(11)).in_several == 0
-    log.done()
-    assert log.build().users == 4
-
-
-def test_the_columns_are_those_that_analyses_read(database: Client) -> None:
-    read = """
-        experiment_id surface through user_id variant variants_seen first_exposed_on activity
-        impressions scored_impressions toxic_impressions exposed_impressions
-        reports active_days usage_s watch_s retained followed_days
-        pre_impressions pre_scored_impressions pre_toxic_impressions pre_reports pre_active_days pre_usage_s built_at
-    """
-    columns = [row[0] for row in database.query("DESCRIBE TABLE experiment_users").result_rows]
-    assert " ".join(columns) == " ".join(read.split())
-
-
-def test_a_warehouse_that_is_away_is_a_dependency() -> None:
-    class Away:
-        def query(self, query: str, parameters: Any = None) -> Any:
-            from clickhouse_connect.driver.exceptions import OperationalError
-
-            raise OperationalError("connection refused")
-
-        def command(self, cmd: str, parameters: Any = None, *, settings: Any = None) -> Any:
-            raise AssertionError(cmd)
-
-    with pytest.raises(DependencyError, match="exposures of demotion: the warehouse does not answer"):
-        exposure_counts(Away(), EXPERIMENT)
