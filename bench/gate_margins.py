@@ -42,7 +42,7 @@ DEVIATIONS, STEP = 4.0, 0.005
 def measure(
     *, n_train: int = 3_000, n_golden: int = 2_000, n_traffic: int = 1_000, seeds: Sequence[int] = range(101, 121)
 ) -> dict[str, Any]:
-    """What the retrainings of these seeds lose, and the margins that follow; about two minutes at the defaults."""
+    """What the retrainings of these seeds lose, and the margins that follow."""
     taught, golden = word_cases(n_train, 1), word_cases(n_golden, 2)
     traffic = [(item.case.upload, None) for item in word_cases(n_traffic, 3)]
     lost = defaultdict[str, list[float]](list)
