@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,15 @@ def test_the_demo_ends_with_figures_and_a_page_that_needs_nothing_else(out: Path
     assert processes_of(out) == []
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C reaches what is started, though a shell that runs the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_ctrl_c_in_the_middle_leaves_no_process_behind(out: Path) -> None:
     demo = start_demo(out)
     assert demo.stderr is not None
@@ -71,6 +81,6 @@ def test_ctrl_c_in_the_middle_leaves_no_process_behind(out: Path) -> None:
         time.sleep(0.2)
     assert processes_of(out), "the parts are starting"
     demo.send_signal(signal.SIGINT)
-    demo.communicate(timeout=180)
+    demo.communicate(timeout=60)
     assert demo.returncode != 0
     assert processes_of(out) == []
