@@ -7,8 +7,8 @@ from contracts.cases import CaseAppealed, CaseOpened, Ruling
 from contracts.errors import BadInputError, DependencyError
 from contracts.videos import VideoUploaded
 from contracts.viewers import ExperimentExposure, Impression, UserReport, UserSession
+from tests.warehouse.experiment_log import EXPERIMENT
 from tests.warehouse.samples import START, upload, verdict
-from tests.warehouse.test_experiment_users import EXPERIMENT
 from tests.warehouse.viewers import appeal, case, exposure, impression, report, ruling, session
 from warehouse.address import Client, WarehouseAddress
 from warehouse.commands import warehouse
