@@ -37,8 +37,9 @@ def case() -> None:
 def list_cases(
     folder: Path, tokens: Path | None, everything: bool, reason: str | None, at_most: int, as_json: bool
 ) -> None:
-    """List the cases that wait for a ruling: the highest expected harm first, the
-    random audit's in their turns.
+    """List the cases that wait for a ruling, in the order in which to rule on them.
+
+    The highest expected harm comes first; every tenth ruling is on what the random audit drew, the longest waiting.
 
     \b
     Example:
