@@ -1,5 +1,6 @@
 """The clerk among its real embedded parts: reports open a case, its ruling is recorded, a kill loses nothing."""
 
+import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,12 +20,14 @@ from contracts.viewers import Impression, Surface, UserReport
 from policy.docket.docket import Docket
 from policy.docket.files import NewCase
 from policy.docket.principals import Principal, Role
+from streams.clerk.duties.weighing import WindowSettings
 from streams.stack import Stack, embedded_stack
 from tests.streams.conftest import Topics
 from tests.streams.watching import event, metric, until
 from warehouse.address import Client, connect, parse_address
 
-CLERK = ("--pace", "0.1", "--session-timeout", "2")
+PACE = 0.1
+CLERK = ("--pace", str(PACE), "--session-timeout", "2")
 REVIEWER = Principal("rita", Role.REVIEWER)
 
 
@@ -123,8 +126,9 @@ def test_reports_open_a_case_and_its_ruling_reaches_the_warehouse(
 ) -> None:
     topics.send(VIDEOS_IMPRESSIONS.name, *seen("v-told", 200), *seen("v-calm-1", 200))
     topics.send(USERS_REPORTS.name, *reports("v-told", 12))
-    told = [f"r-v-told-{n}" for n in range(12)]  # first: else a doubtful verdict opens the case before they are known
-    until(lambda: rows(database, "reports", told) == [1] * 12)
+    # first, and seen by a look that is taken anew: else a doubtful verdict opens the case before they are known
+    until(lambda: rows(database, "reports", [f"r-v-told-{n}" for n in range(12)]) == [1] * 12)
+    time.sleep(PACE * WindowSettings().fresh_s)
     topics.send(VIDEOS_UPLOADED.name, *(event(f"calm-{n}") for n in range(5)), event("told", title="加微信，私下交易"))
 
     [message] = topics.read(CASES_OPENED.name, 1, where=lambda m: m.key() == b"v-told")
