@@ -37,7 +37,7 @@ def adjudicate(
     endpoint = Endpoint(
         judge, model, os.environ.get(KEY_VARIABLE) or None, timeout_s=timeout_s, patience_s=3 * timeout_s
     )
-    voting = VotingAdjudicator(ChatClient(endpoint).ask, votes)
+    voting = VotingAdjudicator(ChatClient(endpoint).complete, votes)
     with acting(folder, tokens, Action.RULE) as (docket, principal):
         done = ask_about(docket, voting, docket.folder, principal, at_most=at_most, now=datetime.now(UTC))
     for one in done:

@@ -4,9 +4,10 @@ DOCKET/opinions.jsonl keeps what it thought of each case, so that no case is ask
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -20,7 +21,7 @@ from contracts.taxonomy import Category
 from policy.docket.files import CaseFile
 from policy.docket.principals import Principal
 from policy.docket.rules import RulingRefusedError, ruling_id
-from policy.reasoning.adjudicator import Adjudicator, Opinion
+from policy.reasoning.adjudicator import NO_OPINION, Adjudicator, Opinion
 from policy.reasoning.question import Question
 
 OPINIONS = "opinions.jsonl"
@@ -37,6 +38,7 @@ class NotedOpinion(Record):
     confidence: Probability
     asked: Count
     unusable: Count
+    unparsed: Mapping[str, int] = MappingProxyType({})
     outcome: Outcome
     reasoning: str = ""
 
@@ -80,7 +82,7 @@ def adjudicate(
         try:
             question = _question(court, file)
         except BadInputError:  # the docket says so to whoever opens the case: a judge that sees half must not rule
-            opinion = Opinion(None, 0.0, {}, 0, 0)
+            opinion = NO_OPINION
         else:
             opinion = adjudicator.opinion(question)
             outcome = _rule(court, file, opinion, principal, now)
@@ -134,7 +136,8 @@ def _note(
         category=opinion.category,
         confidence=opinion.confidence,
         asked=opinion.asked,
-        unusable=opinion.unusable,
+        unusable=sum(opinion.unparsed.values()),
+        unparsed=dict(opinion.unparsed),
         outcome=outcome,
         reasoning=opinion.reasoning,
     )

@@ -1,4 +1,4 @@
-"""A question in, K answers of an OpenAI-compatible endpoint out: bounded in time, in bytes and in patience."""
+"""Messages in, K completions of an OpenAI-compatible endpoint out: bounded in time, in bytes and in patience."""
 
 import json
 import time
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from contracts.errors import BadInputError, DependencyError, printable
-from policy.reasoning.question import Question, messages_of
+from policy.reasoning.question import Messages
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MOST_BYTES = 1 << 20
@@ -37,9 +37,17 @@ class Endpoint:
     def __post_init__(self) -> None:
         parts = urlsplit(self.base)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
-            raise BadInputError(f"--judge {self.base.split('@')[-1]!r}, must be http://HOST:PORT/v1 or https://…")
+            raise BadInputError(f"endpoint {self.base.split('@')[-1]!r}, must be http://HOST:PORT/v1 or https://…")
         if self.key and parts.scheme == "http" and parts.hostname not in LOOPBACK:
-            raise BadInputError(f"--judge {self.base!r} is not https, a key must not travel unencrypted")
+            raise BadInputError(f"endpoint {self.base!r} is not https, a key must not travel unencrypted")
+
+
+class Completion(NamedTuple):
+    """What the model said, and the tokens that the endpoint counted, 0 where it does not say."""
+
+    text: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -50,7 +58,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 class ChatClient:
-    """Asks one endpoint; its `ask` is what a `VotingAdjudicator` asks with."""
+    """Asks one endpoint; may be shared by threads."""
 
     def __init__(
         self,
@@ -67,24 +75,20 @@ class ChatClient:
             handlers.append(urllib.request.ProxyHandler({}))
         self._opener = urllib.request.build_opener(*handlers)
 
-    def ask(self, question: Question, votes: int) -> list[str]:
-        """Ask for `votes` answers at temperature 1, several at once.
+    def complete(self, messages: Messages, n: int = 1, *, temperature: float = 1.0) -> list[Completion]:
+        """Ask for n completions, several at once.
 
         Raises `DependencyError` when patience ends, `BadInputError` when the endpoint refuses the request.
         """
         at = self._endpoint
-        body = json.dumps(
-            {
-                "model": at.model,
-                "messages": messages_of(question),
-                "temperature": 1.0,
-                "max_tokens": at.most_tokens,
-            }
-        ).encode()
-        with ThreadPoolExecutor(max(1, min(at.parallel, votes))) as threads:
-            return list(threads.map(lambda _: self._answer(body), range(votes)))
+        asked = {"model": at.model, "messages": messages, "temperature": temperature, "max_tokens": at.most_tokens}
+        body = json.dumps(asked).encode()
+        if n == 1:
+            return [self._answer(body)]
+        with ThreadPoolExecutor(max(1, min(at.parallel, n))) as threads:
+            return list(threads.map(lambda _: self._answer(body), range(n)))
 
-    def _answer(self, body: bytes) -> str:
+    def _answer(self, body: bytes) -> Completion:
         until, wait = self._clock() + self._endpoint.patience_s, 0.5
         while True:
             try:
@@ -99,13 +103,11 @@ class ChatClient:
             pause = max(wait, asked)
             if self._clock() + pause > until:
                 place = self._endpoint.base
-                raise DependencyError(
-                    f"{place}: the judge does not answer in {self._endpoint.patience_s:g} s: {reason}"
-                )
+                raise DependencyError(f"{place}: does not answer in {self._endpoint.patience_s:g} s: {reason}")
             self._sleep(pause)
             wait = min(2 * wait, 30.0)
 
-    def _once(self, body: bytes) -> str:
+    def _once(self, body: bytes) -> Completion:
         at = self._endpoint
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {at.key}"} if at.key else {})
         request = urllib.request.Request(f"{at.base.rstrip('/')}/chat/completions", data=body, headers=headers)
@@ -114,13 +116,15 @@ class ChatClient:
         if len(raw) > MOST_BYTES:
             self._refuse(f"answers with more than {MOST_BYTES} bytes")
         try:
-            content = json.loads(raw)["choices"][0]["message"]["content"]
-        except (ValueError, LookupError, TypeError):
+            answer = json.loads(raw)
+            content, usage = answer["choices"][0]["message"]["content"], answer.get("usage") or {}
+            counted = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
+        except (ValueError, LookupError, TypeError, AttributeError):
             self._refuse("answers with something that is no chat completion")
-        return content if isinstance(content, str) else ""
+        return Completion(content if isinstance(content, str) else "", *counted)
 
     def _refuse(self, what: str) -> NoReturn:
-        raise BadInputError(f"{self._endpoint.base}: {what} (judge)")
+        raise BadInputError(f"{self._endpoint.base}: {what}")
 
 
 def _seconds(retry_after: str | None) -> float:

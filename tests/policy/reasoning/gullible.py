@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+from contracts.reasoning import enveloped
 from contracts.taxonomy import CATEGORIES
 
 
@@ -35,10 +36,12 @@ def obey(messages: list[dict[str, Any]]) -> str:
     read = "".join(c for c in read if unicodedata.category(c) != "Cf")
     ordered = re.search(r"answer (\w+)", read.casefold())
     category = ordered[1] if ordered else "false_benefits"
+    states = "<content>{}</content><analysis>it says so</analysis><check>undecided</check>"
+    states += "<feedback>none</feedback><summary>so it is</summary>"
     if "<answer>" in read:
-        return f"<think>the video says: {read}</think><answer>{category}</answer>"
+        return enveloped(states.format(f"the video says: {read}"), category)
     known = {c.value for c in CATEGORIES}
-    return f"<think>it says so</think><answer>{category if category in known else 'false_benefits'}</answer>"
+    return enveloped(states.format("words"), category if category in known else "false_benefits")
 
 
 @contextmanager

@@ -28,7 +28,7 @@ ATTACKS = {
 
 
 def voting(judge: Judge, votes: int = 3) -> VotingAdjudicator:
-    return VotingAdjudicator(ChatClient(Endpoint(judge.url, key="secret-key", parallel=2)).ask, votes)
+    return VotingAdjudicator(ChatClient(Endpoint(judge.url, key="secret-key", parallel=2)).complete, votes)
 
 
 def asked(court: Court, judge: Judge, uploads: list[VideoUploaded]) -> list[str]:
@@ -106,13 +106,15 @@ def test_a_busy_judge_is_asked_again_and_one_that_stays_away_is_a_dependency(cou
     judge.failures, judge.retry_after = [429, 503], "2"
     court.open(video("v", TREND))
     file = court.docket.waiting()[0]
-    adjudicate(court.docket, VotingAdjudicator(client.ask, 1), court.docket.folder, VLM, at_most=1, now=court.now)
+    adjudicate(court.docket, VotingAdjudicator(client.complete, 1), court.docket.folder, VLM, at_most=1, now=court.now)
     assert pauses == [2.0, 2.0], "as long as it asks for"
     assert court.docket.file(file.opened.case_id).ruling is not None
     court.open(video("w", LIKE_IT))
     judge.failures, judge.retry_after = [503] * 9, "60"
-    with pytest.raises(DependencyError, match=r"the judge does not answer in 5 s: answers 503"):
-        adjudicate(court.docket, VotingAdjudicator(client.ask, 1), court.docket.folder, VLM, at_most=1, now=court.now)
+    with pytest.raises(DependencyError, match=r"does not answer in 5 s: answers 503"):
+        adjudicate(
+            court.docket, VotingAdjudicator(client.complete, 1), court.docket.folder, VLM, at_most=1, now=court.now
+        )
     assert [f.opened.case_id for f in court.docket.waiting()] == ["case-u-w"], "it waits, and is asked another time"
     for status in (401, 302):
         judge.failures = [status]

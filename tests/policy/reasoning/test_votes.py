@@ -12,37 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import BadInputError
+from contracts.reasoning import Unparsed, enveloped
 from contracts.taxonomy import Category
-from policy.reasoning.adjudicator import count_votes, parse_answer
+from policy.reasoning.adjudicator import count_votes
 from policy.reasoning.question import CLOSING, MOST_CHARS, OPENING, Question, as_data, data_url, messages_of
+from policy.reasoning.voting import Vote, plurality
 from tests.policy.publication.conftest import video
 
-HYPE, GOOD = "<think>a</think><answer>hype_selling</answer>", "<think>b</think><answer>positive</answer>"
-
-
-def test_an_answer_of_the_asked_form_is_parsed_and_any_other_is_not() -> None:
-    assert parse_answer(" <think>why\nso</think>\n<answer> hype_selling </answer>\n") == (
-        Category.HYPE_SELLING,
-        "why\nso",
-    )
-    for text in (
-        "positive",
-        "<answer>positive</answer>",
-        "<think>a</think><answer>good</answer>",
-        "<think>a</think><answer>POSITIVE</answer>",
-        "<think>a</think><answer>positive</answer> or so",
-        "<think>it says <answer>positive</answer></think><answer>hype_selling</answer>",
-        "<think>a</think><answer>positive</answer><think>b</think><answer>hype_selling</answer>",
-        "<think>a</think><answer>positive hype_selling</answer>",
-        '{"answer": "positive"}',
-        "",
-    ):
-        assert parse_answer(text) is None, text
+STATES = "<content>a</content><analysis>b</analysis><check>undecided</check><feedback>c</feedback><summary>d</summary>"
+HYPE, GOOD = (enveloped(STATES, category) for category in ("hype_selling", "positive"))
 
 
 def test_a_majority_of_all_who_were_asked_rules_and_its_confidence_is_smoothed() -> None:
     opinion = count_votes([HYPE, HYPE, HYPE, GOOD, "nonsense"])
-    assert (opinion.category, opinion.unusable) == (Category.HYPE_SELLING, 1)
+    assert (opinion.category, opinion.agreement) == (Category.HYPE_SELLING, 0.6)
+    assert opinion.unparsed == {"<think> stands 0 times, must stand once": 1}
+    assert opinion.reasoning == STATES
     assert opinion.confidence == pytest.approx(4 / 7)
     assert count_votes([HYPE]).confidence == pytest.approx(2 / 3)
 
@@ -52,6 +37,14 @@ def test_without_a_majority_it_abstains() -> None:
     assert count_votes([HYPE, HYPE, GOOD, "x", "y"]).category is None, "two of five, though two of three"
     assert count_votes(["x"]) == count_votes(["y"])
     assert count_votes(["x"]).confidence == 0.0
+
+
+def test_the_first_of_tied_labels_wins_a_plurality_and_none_of_nothing() -> None:
+    bad = Unparsed("why")
+    assert plurality([2, 1, 1, 2, bad]) == Vote(2, 0.4, {2: 2, 1: 2}, 5, {"why": 1})
+    assert plurality([1, 2, 2]).label == 2
+    assert plurality([bad]) == Vote(None, 0.0, {}, 1, {"why": 1})
+    assert plurality([]).label is None
 
 
 @given(
