@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from contracts.cases import DecidedCase
+from contracts.reasoning import render_states
 from contracts.records import Id, Probability, Record
 from contracts.taxonomy import Category
 from contracts.videos import VideoUploaded
@@ -20,6 +21,7 @@ from simulation.filming import chance_of, choose_scene, film_all
 from simulation.latents import FIRST_UPLOAD, Latents, Leaning, draw_latents
 from simulation.lines import folder_to_write, write_lines
 from simulation.pictures.clips import ClipSize
+from simulation.reasons import reason
 from simulation.words.grammar import say
 
 POOL_SIZE = 4_096
@@ -91,11 +93,20 @@ def to_truth(latents: Latents, seed: int) -> Truth:
 
 
 def to_case(upload: VideoUploaded, truth: Truth) -> DecidedCase:
-    """A reviewer without error rules what is true."""
+    """A reviewer without error rules what is true, and says why."""
+    told = reason(
+        truth.category,
+        words=truth.words,
+        picture=truth.picture,
+        about=truth.about,
+        scene=truth.scene,
+        feedback=upload.feedback,
+    )
     return DecidedCase(
         case_id=f"case-{upload.video_id}",
         upload=upload,
         category=truth.category,
+        reasoning=render_states(told),
         decided_at=upload.occurred_at + RULED_AFTER,
     )
 

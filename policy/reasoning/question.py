@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.cases import CaseEvidence
+from contracts.errors import BadInputError
 from contracts.reasoning import Check
 from contracts.taxonomy import CATEGORIES, VIOLATIVE_GROUPS, Category
 from contracts.videos import VideoUploaded
@@ -47,6 +48,19 @@ left out:
 <feedback>…</feedback><summary>…</summary></think><answer>category</answer>"""
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much of a case fits a model's context: frames, and characters of each of title, OCR and ASR."""
+
+    frames: int = MOST_FRAMES
+    chars: int = MOST_CHARS
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.frames <= 64 and 2 <= self.chars <= 100_000):
+            given = f"frames == {self.frames}, chars == {self.chars}"
+            raise BadInputError(f"{given}, must be in [1, 64] and [2, 100000] (budget of a question)")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
     """A case as the adjudicator sees it: the upload, its frozen frames uint8 [f, S, S, 3] or None, what was known."""
@@ -57,34 +71,43 @@ class Question:
     evidence: CaseEvidence | None
 
 
-def messages_of(question: Question) -> Messages:
+def messages_of(question: Question, budget: Budget | None = None) -> Messages:
     """The chat messages of an OpenAI-compatible endpoint; frames as PNG data URLs."""
-    upload, evidence = question.upload, question.evidence
+    upload, evidence, budget = question.upload, question.evidence, budget or Budget()
     written = {"title": upload.title, "ocr": upload.ocr, "asr": upload.asr}
     content: list[dict[str, Any]] = []
     if question.frames is not None:
-        chosen = np.linspace(0, len(question.frames) - 1, min(MOST_FRAMES, len(question.frames))).round().astype(int)
-        content += [
-            {"type": "image_url", "image_url": {"url": data_url(question.frames[row])}} for row in chosen.tolist()
-        ]
+        content += [{"type": "image_url", "image_url": {"url": data_url(frame)}} for frame in shown(question, budget)]
     seen = "The video's frames are above." if content else "The video has no frames that could be shown."
-    told = "" if evidence is None else f" Viewers: {evidence.impressions} impressions, {evidence.reporters} reporters."
-    text = f"{seen}{told}\n{OPENING}\n{as_data(written)}\n{CLOSING}\nWhich category is it?"
+    told = f" Viewers: {evidence.impressions} impressions, {evidence.reporters} reporters." if evidence else ""
+    if evidence is None and upload.feedback is not None:
+        told = f" Viewers: {upload.feedback.impressions} impressions, {upload.feedback.reports} reports."
+    data = as_data(written, budget.chars)
+    text = f"{seen}{told}\n{OPENING}\n{data}\n{CLOSING}\nWhich category is it?"
     return [
         {"role": "system", "content": _SYSTEM},
         {"role": "user", "content": [*content, {"type": "text", "text": text}]},
     ]
 
 
-def as_data(written: dict[str, str | None]) -> str:
-    """JSON of what somebody wrote, on one line; a long text keeps its beginning and its end."""
-    return "".join(map(_escaped, json.dumps({name: _cut(text) for name, text in written.items()}, ensure_ascii=False)))
+def shown(question: Question, budget: Budget) -> list[npt.NDArray[np.uint8]]:
+    """The frames that fit, spread in time, the first and the last among them."""
+    if question.frames is None:
+        return []
+    chosen = np.linspace(0, len(question.frames) - 1, min(budget.frames, len(question.frames))).round().astype(int)
+    return [question.frames[row] for row in chosen.tolist()]
 
 
-def _cut(text: str | None) -> str | None:
-    if text is None or len(text) <= MOST_CHARS:
+def as_data(written: dict[str, str | None], most_chars: int = MOST_CHARS) -> str:
+    """JSON of what somebody wrote, on one line; a longer text keeps its beginning and its end."""
+    kept = {name: _cut(text, most_chars) for name, text in written.items()}
+    return "".join(map(_escaped, json.dumps(kept, ensure_ascii=False)))
+
+
+def _cut(text: str | None, most_chars: int) -> str | None:
+    if text is None or len(text) <= most_chars:
         return text
-    half = MOST_CHARS // 2
+    half = most_chars // 2
     return f"{text[:half]} [{len(text) - 2 * half} characters left out] {text[-half:]}"
 
 
