@@ -1,0 +1,1 @@
+"""Rows in, an adapted VLM out: SFT, DPO, and RL by StableReinforce."""
