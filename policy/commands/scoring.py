@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contracts.errors import BadInputError
+from policy.commands.judging import reward
 from policy.commands.options import FILE, FOLDER
 from policy.commands.progress import progress_of, say
 
@@ -45,6 +46,9 @@ def benchmark() -> None:
     Example:
       precedent benchmark kuaimod --cross-validate 5 --cases ../shared/kuaimod_benchmark/public_cases.jsonl
     """
+
+
+benchmark.add_command(reward)
 
 
 @benchmark.command()

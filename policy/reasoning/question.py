@@ -76,15 +76,16 @@ def messages_of(question: Question) -> Messages:
     ]
 
 
-def as_data(written: dict[str, str | None]) -> str:
-    """JSON of what somebody wrote, on one line; a long text keeps its beginning and its end."""
-    return "".join(map(_escaped, json.dumps({name: _cut(text) for name, text in written.items()}, ensure_ascii=False)))
+def as_data(written: dict[str, str | None], *, most_chars: int = MOST_CHARS) -> str:
+    """JSON of what somebody wrote, on one line; a text of more than `most_chars` keeps its beginning and its end."""
+    cut = {name: _cut(text, most_chars) for name, text in written.items()}
+    return "".join(map(_escaped, json.dumps(cut, ensure_ascii=False)))
 
 
-def _cut(text: str | None) -> str | None:
-    if text is None or len(text) <= MOST_CHARS:
+def _cut(text: str | None, most_chars: int) -> str | None:
+    if text is None or len(text) <= most_chars:
         return text
-    half = MOST_CHARS // 2
+    half = most_chars // 2
     return f"{text[:half]} [{len(text) - 2 * half} characters left out] {text[-half:]}"
 
 
