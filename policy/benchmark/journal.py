@@ -19,6 +19,11 @@ R = TypeVar("R", bound=Record)
 Settings = Mapping[str, str | int | None]
 
 
+def beside(predictions: Path) -> Path:
+    """Where the answers are kept that a file of predictions is made of: PREDICTIONS.answers."""
+    return predictions.with_name(f"{predictions.name}.answers")
+
+
 class Journal(Generic[R]):
     """Answers by key, kept at `path`; open it as a context.
 

@@ -56,7 +56,7 @@ class CrossValidated:
             f"{self.folds}-fold cross-validation of {len(self.worded_N)} cases, stratified, mean of seeds {seeds}; "
             f"slowest fold {max(ours.seconds_per_fold):.1f} s",
             "intervals: 95%, cases resampled; a group's recall is the share of its cases judged violative",
-            _what_was_seen(len(self.worded_N), trained_here=True),
+            what_was_seen(len(self.worded_N), trained_here=True),
         ]
         return "\n".join(parts)
 
@@ -107,17 +107,21 @@ def run_benchmark(cases: Sequence[DecidedCase], verdicts: Sequence[Verdict], *, 
     rows: list[tuple[str, Columns]] = [*PUBLISHED, (name, columns)]
     notes = [""] * len(PUBLISHED) + [f"accuracy {over_cases(right[None])}"]
     return "\n".join(
-        [table(rows, notes=notes), "", _what_was_seen(len(cases), trained_here=False, saw_pictures=saw_pictures)]
+        [table(rows, notes=notes), "", what_was_seen(len(cases), trained_here=False, saw_pictures=saw_pictures)]
     )
 
 
 def write_predictions(
-    path: Path, cases: Sequence[DecidedCase], judgements_N: Sequence[int] | npt.NDArray[np.int64]
+    path: Path, cases: Sequence[DecidedCase], judgements_N: Sequence[int | None] | npt.NDArray[np.int64]
 ) -> None:
-    """Write `{"tag": ..., "judgement": ...}` a line in Chinese labels, as the benchmark's own scripts read them."""
+    """Write `{"tag": ..., "judgement": ...}` a line in Chinese labels, as the benchmark's own scripts read them.
+
+    A case that was not judged, None, has the judgement "": the scripts leave it out.
+    """
     with path.open("wb") as lines:
         for case, judgement in zip(cases, judgements_N, strict=True):
-            record = {"tag": case.category.chinese, "judgement": CATEGORIES[int(judgement)].chinese}
+            label = "" if judgement is None else CATEGORIES[int(judgement)].chinese
+            record = {"tag": case.category.chinese, "judgement": label}
             lines.write(orjson.dumps(record) + b"\n")
 
 
@@ -130,7 +134,8 @@ def _interval_of(judged: Judged) -> str:
     return f"accuracy {judged.accuracy()}"
 
 
-def _what_was_seen(n_cases: int, *, trained_here: bool, saw_pictures: int = 0) -> str:
+def what_was_seen(n_cases: int, *, trained_here: bool, saw_pictures: int = 0) -> str:
+    """The line under a table that says what our rows saw of a case, beside what the published rows did."""
     pictures = f"pictures of {saw_pictures} cases" if saw_pictures else "no picture"
     data = f"{n_cases} of the benchmark's {N_PUBLISHED_CASES:,} cases" if n_cases < N_PUBLISHED_CASES else "all cases"
     taught = ", and was taught by nothing but the other folds" if trained_here else ""

@@ -18,8 +18,6 @@ from policy.reasoning.pairwise import BOTH_ORDERS, Order, PairVerdict, PairwiseJ
 from serving.releases import digest_of
 
 Orders = Literal["both", "seeded"]
-JOURNAL_SUFFIX = ".answers"
-"""After the name of the predictions: the answers as they come, kept so that no run pays for them twice."""
 
 
 @dataclass(frozen=True, slots=True)

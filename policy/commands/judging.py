@@ -1,8 +1,10 @@
-"""`precedent benchmark reward | injections`: a judge behind an OpenAI-compatible endpoint, measured."""
+"""`precedent benchmark reward | kuaimod --judge`: a judge behind an OpenAI-compatible endpoint, measured."""
 
+import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -14,11 +16,15 @@ from policy.commands.options import FILE, FOLDER
 from policy.commands.progress import progress_of
 
 if TYPE_CHECKING:
+    from contracts.cases import DecidedCase
     from policy.benchmark.reward import Orders
+    from policy.casebook import Frames
     from policy.reasoning.endpoint import ChatClient
 
 F = TypeVar("F", bound=Callable[..., Any])
 VOTES = click.IntRange(1, 99)
+FRAME_PX = 224
+"""Of the frames that a judge is shown of a case whose media is there."""
 
 
 def judge_options(*, required: bool) -> Callable[[F], F]:
@@ -83,9 +89,8 @@ def reward(
     Example:
       precedent benchmark reward --pairs pairs.jsonl --judge http://127.0.0.1:8000/v1 --votes 5 --predictions out.jsonl
     """
-    from policy.benchmark.journal import Journal
+    from policy.benchmark.journal import Journal, beside
     from policy.benchmark.reward import (
-        JOURNAL_SUFFIX,
         Asking,
         judge_rows,
         read_pairs,
@@ -102,9 +107,8 @@ def reward(
     asker = PairwiseJudge(client_of(judge, model, timeout_s).complete, votes)
     rows = read_pairs(pairs_path, asking)
     settings = settings_of(pairs_path, asking, judge=judge, model=model, votes=votes)
-    journal = None if predictions is None else predictions.with_name(predictions.name + JOURNAL_SUFFIX)
     with (
-        nullcontext() if journal is None else Journal(journal, PairVerdict, settings) as kept,
+        nullcontext() if predictions is None else Journal(beside(predictions), PairVerdict, settings) as kept,
         progress_of(len(rows), "judging pairs") as advance,
     ):
         verdicts = judge_rows(rows, asker, asking, kept=kept, advance=advance)
@@ -114,3 +118,70 @@ def reward(
     if report_path is not None:
         write_report(report_path, report)
     click.echo(reward_table(report, name=model))
+
+
+@dataclass(frozen=True, slots=True)
+class CaseAsking:
+    """Which cases a judge is asked about, who it is, and how often."""
+
+    cases_path: Path
+    judge: str
+    model: str
+    votes: int
+    parallel: int
+    at_most: int | None
+
+
+def kuaimod_by_judge(
+    cases: "Sequence[DecidedCase]", client: "ChatClient", asking: CaseAsking, predictions: Path | None
+) -> str:
+    """Ask the judge about cases, write its predictions, and give its table."""
+    from policy.benchmark.by_judge import CaseOpinion, ask_about_cases, evenly, judged_table
+    from policy.benchmark.journal import Journal, Settings, beside
+    from policy.benchmark.kuaimod import write_predictions
+    from policy.reasoning.adjudicator import VotingAdjudicator
+    from serving.releases import digest_of
+
+    asked = evenly(cases, asking.at_most)
+    adjudicator = VotingAdjudicator(client.complete, asking.votes)
+    settings: Settings = {
+        "cases": digest_of(asking.cases_path),
+        "judge": asking.judge,
+        "model": asking.model,
+        "votes": asking.votes,
+        "frame_px": FRAME_PX,
+    }
+    with (
+        nullcontext() if predictions is None else Journal(beside(predictions), CaseOpinion, settings) as kept,
+        progress_of(len(asked), "judging cases") as advance,
+    ):
+        opinions = ask_about_cases(
+            asked,
+            adjudicator,
+            lambda some: frames_of(some, asking.cases_path.parent),
+            parallel=asking.parallel,
+            kept=kept,
+            advance=advance,
+        )
+    if predictions is not None:
+        judgements = [None if one.category is None else one.category.position for one in opinions]
+        write_predictions(predictions, asked, judgements)
+    return judged_table(asked, opinions, name=f"judge {asking.model}, {asking.votes} votes")
+
+
+def frames_of(cases: "Sequence[DecidedCase]", root: Path) -> "list[Frames]":
+    """The frames of cases that have media, below `root`; raises `BadInputError` naming the first that is broken."""
+    from policy.evidence import gather
+    from policy.reasoning.question import MOST_FRAMES
+    from serving.preprocess.media import DecodePool, PoolSettings
+
+    if not any(case.upload.media_url for case in cases):
+        return [None] * len(cases)
+
+    settings = PoolSettings((root.resolve(),), 2, MOST_FRAMES, FRAME_PX)
+
+    async def decode() -> "list[Frames]":
+        async with DecodePool(settings) as pool:
+            return [one.frames for one in await gather(cases, pool)]
+
+    return asyncio.run(decode())
