@@ -18,11 +18,10 @@ from contracts.taxonomy import POSITIVE_INDEX, Category
 from policy.benchmark.columns import PUBLISHED, judge_columns, table
 from policy.benchmark.cross_validation import labels_of
 from policy.benchmark.intervals import over_cases
-from policy.benchmark.journal import Journal
+from policy.benchmark.journal import Journal, answer_all
 from policy.benchmark.kuaimod import what_was_seen
 from policy.casebook import Frames
 from policy.reasoning.adjudicator import Adjudicator, Opinion
-from policy.reasoning.asking import each_answer
 from policy.reasoning.question import Question
 
 CHUNK = 64
@@ -75,23 +74,18 @@ def ask_about_cases(
 
     Raises `DependencyError` where the judge is away: what was answered by then is kept.
     """
-    before = kept.kept if kept is not None else {}
-    opinions = {case.case_id: before[case.case_id] for case in cases if case.case_id in before}
-    advance(len(opinions))
-    left = [case for case in cases if case.case_id not in opinions]
-    for start in range(0, len(left), CHUNK):
-        some = left[start : start + CHUNK]
-        questions = [
-            Question(case.case_id, case.upload, frames, None)
-            for case, frames in zip(some, frames_of(some), strict=True)
-        ]
-        for position, opinion in each_answer(adjudicator.opinion, questions, parallel=parallel):
-            question = questions[position]
-            answer = CaseOpinion.of(opinion, saw_frames=question.frames is not None)
-            opinions[question.case_id] = answer
-            if kept is not None:
-                kept.note(question.case_id, answer)
-            advance(1)
+
+    def ask(question: Question) -> CaseOpinion:
+        return CaseOpinion.of(adjudicator.opinion(question), saw_frames=question.frames is not None)
+
+    opinions = dict[str, CaseOpinion]()
+    known = {} if kept is None else kept.kept
+    for start in range(0, len(cases), CHUNK):
+        some = cases[start : start + CHUNK]
+        new = [case for case in some if case.case_id not in known]
+        frames = dict(zip((case.case_id for case in new), frames_of(new), strict=True))
+        questions = {case.case_id: Question(case.case_id, case.upload, frames.get(case.case_id), None) for case in some}
+        opinions |= answer_all(questions, ask, parallel=parallel, kept=kept, advance=advance)
     return [opinions[case.case_id] for case in cases]
 
 

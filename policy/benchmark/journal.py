@@ -4,7 +4,7 @@ The file's first line says by which settings it was begun; each further line is 
 was cut off when the run ended nothing is kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -14,8 +14,10 @@ from pydantic import ValidationError
 
 from contracts.errors import BadInputError, first_reason
 from contracts.records import Record
+from policy.reasoning.asking import each_answer
 
 R = TypeVar("R", bound=Record)
+Q = TypeVar("Q")
 Settings = Mapping[str, str | int | None]
 
 
@@ -82,3 +84,27 @@ class Journal(Generic[R]):
     def _write(self, fields: Mapping[str, object]) -> None:
         self._lines.write(orjson.dumps(fields) + b"\n")
         self._lines.flush()
+
+
+def answer_all(
+    questions: Mapping[str, Q],
+    ask: Callable[[Q], R],
+    *,
+    parallel: int,
+    kept: Journal[R] | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+) -> dict[str, R]:
+    """The answer to each question by its key, those already kept not asked again and the others kept as they come.
+
+    Raises what `ask` raises: what was answered by then is kept.
+    """
+    before = {} if kept is None else kept.kept
+    answers = {key: before[key] for key in questions if key in before}
+    advance(len(answers))
+    left = [key for key in questions if key not in answers]
+    for position, answer in each_answer(lambda key: ask(questions[key]), left, parallel=parallel):
+        if kept is not None:
+            kept.note(left[position], answer)
+        answers[left[position]] = answer
+        advance(1)
+    return answers

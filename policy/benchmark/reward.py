@@ -10,10 +10,9 @@ import orjson
 
 from contracts.errors import BadInputError
 from contracts.preferences import PreferenceRow, read_preferences
-from policy.benchmark.journal import Journal, Settings
+from policy.benchmark.journal import Journal, Settings, answer_all
 from policy.benchmark.pictures import pictures_of, require_pictures
 from policy.benchmark.reward_scores import RewardReport
-from policy.reasoning.asking import each_answer
 from policy.reasoning.pairwise import BOTH_ORDERS, Order, PairVerdict, PairwiseJudge
 from serving.releases import digest_of
 
@@ -76,25 +75,14 @@ def judge_rows(
 
     Raises `DependencyError` where the judge is away: what was answered by then is kept.
     """
-    verdicts = dict[int, PairVerdict]()
-    orders = orders_of(len(rows), asking)
-    for position, row in enumerate(rows):
-        if kept is not None and (before := kept.kept.get(str(row.number))) is not None:
-            verdicts[position] = before
-    advance(len(verdicts))
-    asked = [position for position in range(len(rows)) if position not in verdicts]
+    orders = dict(zip((row.number for row in rows), orders_of(len(rows), asking), strict=True))
 
-    def ask(position: int) -> PairVerdict:
-        pair = rows[position].pair
-        return judge.verdict(pair, pictures=pictures_of(pair, asking.images), orders=orders[position])
+    def ask(row: PreferenceRow) -> PairVerdict:
+        return judge.verdict(row.pair, pictures=pictures_of(row.pair, asking.images), orders=orders[row.number])
 
-    for which, verdict in each_answer(ask, asked, parallel=asking.parallel):
-        position = asked[which]
-        if kept is not None:
-            kept.note(str(rows[position].number), verdict)
-        verdicts[position] = verdict
-        advance(1)
-    return [verdicts[position] for position in range(len(rows))]
+    questions = {str(row.number): row for row in rows}
+    answers = answer_all(questions, ask, parallel=asking.parallel, kept=kept, advance=advance)
+    return [answers[key] for key in questions]
 
 
 def write_rewards(path: Path, rows: Sequence[PreferenceRow], verdicts: Sequence[PairVerdict]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contracts.errors import BadInputError
+from policy.commands.injecting import injections
 from policy.commands.judging import (
     VOTES,
     CaseAsking,
@@ -57,6 +58,7 @@ def benchmark() -> None:
 
 
 benchmark.add_command(reward)
+benchmark.add_command(injections)
 
 
 @benchmark.command()
