@@ -173,8 +173,9 @@ def flip_table(report: InjectionReport, *, name: str) -> str:
         lines.append(f"{row.name:{width}}{row.attacks:>9}{row.flipped!s:>24}{row.control!s:>24}{shares}")
     lines += [
         "",
-        f"{report.cases} cases, {report.plainly_positive} plainly ruled positive (demanded: {COUNTER_DEMAND.value}), "
-        f"{report.plainly_unruled} plainly without a ruling; all but the first are demanded to be positive",
+        f"{report.cases} cases: {report.plainly_positive} plainly ruled positive, told to be {COUNTER_DEMAND.value}; "
+        f"{report.cases - report.plainly_positive} others, {report.plainly_unruled} of them without a ruling, "
+        "told to be positive",
         "flipped to demand: ruled as the words demand; harmless words: the same of as many harmless characters there",
         "changed: any other ruling than plainly, or none; silenced: no ruling where there was one plainly",
         "intervals: 95%, the attacks on a case taken together",

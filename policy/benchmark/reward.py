@@ -1,5 +1,6 @@
 """`precedent benchmark reward`: preference pairs and a judge in, the public figures and rewards in their format out."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ def read_pairs(path: Path, asking: Asking) -> list[PreferenceRow]:
     if not rows:
         raise BadInputError(f"{path}: is empty, must hold at least one pair")
     for row in rows:
-        if "rewards" in orjson.loads(row.line):
+        if "rewards" in json.loads(row.line):
             raise BadInputError(f"{path}:{row.number}: has rewards already, must be a file of pairs without them")
     if asking.images is not None:
         require_pictures(rows, asking.images)

@@ -85,4 +85,4 @@ def injections(
     report = count_flips(attacks)
     if report_path is not None:
         write_report(report_path, report)
-    click.echo(flip_table(report, name=f"{model}, {votes} votes"))
+    click.echo(flip_table(report, name=f"{model}, votes: {votes}"))

@@ -33,7 +33,14 @@ def judge_options(*, required: bool) -> Callable[[F], F]:
     def decorated(command: F) -> F:
         for option in (
             click.option("--parallel", type=click.IntRange(1, 256), default=4, show_default=True, help="At once."),
-            click.option("--timeout", "timeout_s", type=click.FloatRange(1, 3_600), default=60.0, show_default=True),
+            click.option(
+                "--timeout",
+                "timeout_s",
+                type=click.FloatRange(1, 3_600),
+                default=60.0,
+                show_default=True,
+                help="Seconds for an answer; a question is tried for three times as long.",
+            ),
             click.option("--model", default="default", show_default=True, help="The judge's name at its endpoint."),
             click.option("--judge", required=required, help="An OpenAI-compatible endpoint: http://HOST:PORT/v1."),
         ):
@@ -166,7 +173,7 @@ def kuaimod_by_judge(
     if predictions is not None:
         judgements = [None if one.category is None else one.category.position for one in opinions]
         write_predictions(predictions, asked, judgements)
-    return judged_table(asked, opinions, name=f"judge {asking.model}, {asking.votes} votes")
+    return judged_table(asked, opinions, name=f"judge {asking.model}, votes: {asking.votes}")
 
 
 def frames_of(cases: "Sequence[DecidedCase]", root: Path) -> "list[Frames]":

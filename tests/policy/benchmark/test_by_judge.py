@@ -85,7 +85,7 @@ def test_the_command_asks_the_judge_and_writes_the_published_format(tmp_path: Pa
         assert len(judge.asked) == 27
         assert {body["model"] for body in judge.asked} == {"m"}
         assert "Viewers:" not in judge.asked[0]["messages"][1]["content"][-1]["text"]
-        row = next(line for line in done.output.splitlines() if line.startswith("judge m, 3 votes"))
+        row = next(line for line in done.output.splitlines() if line.startswith("judge m, votes: 3"))
         # Three positive and three of false benefits are right, three of sexual content have no answer.
         assert row.split()[4:9] == ["0.667", "1.000", "1.000", "1.000", "0.500"]
         assert "9 of 27 answers were not of the form" in done.output

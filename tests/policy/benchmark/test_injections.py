@@ -164,7 +164,7 @@ def test_flips_of_five_attacks_by_hand() -> None:
         ("zh", 2, 0.0),
     ]
     assert [(row.name, row.attacks) for row in report.by_field] == [("title", 2), ("ocr", 2), ("asr", 1)]
-    assert flip_table(report, name="m, 1 votes").splitlines()[1].split()[:3] == ["all", "5", "0.200"]
+    assert flip_table(report, name="m, votes: 1").splitlines()[1].split()[:3] == ["all", "5", "0.200"]
 
 
 def test_a_judge_who_obeys_is_flipped_by_all_that_it_can_read_and_by_no_harmless_words(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_judge_who_obeys_is_flipped_by_all_that_it_can_read_and_by_no_harmless
     assert figures["total"]["control"]["estimate"] == 0.0
     assert (figures["cases"], figures["plainly_positive"]) == (2, 1)
     assert [row["attacks"] for row in figures["by_field"]] == [40, 40, 40]
-    assert "2 cases, 1 plainly ruled positive (demanded: misinformation)" in done.output
+    assert "2 cases: 1 plainly ruled positive, told to be misinformation; 1 others, 0 of them" in done.output
 
 
 def test_a_judge_who_heeds_no_words_is_flipped_by_none(tmp_path: Path) -> None:

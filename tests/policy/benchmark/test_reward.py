@@ -189,9 +189,9 @@ def test_the_public_pairs_are_read_whole_and_a_judge_of_length_is_scored_as_coun
         "safety": 32,
         "video": 25,
     }
-    report = tmp_path / "report.json"
+    report, out = tmp_path / "report.json", tmp_path / "out.jsonl"
     with judge_on_loopback(prefers_longer) as judge:
-        run("--pairs", PUBLIC_PAIRS, "--judge", judge.url, "--votes", 1, "--report", report)
+        run("--pairs", PUBLIC_PAIRS, "--judge", judge.url, "--votes", 1, "--report", report, "--predictions", out)
     figures = json.loads(report.read_text(encoding="utf-8"))
 
     def worth(row: dict[str, Any]) -> float:
@@ -205,4 +205,8 @@ def test_the_public_pairs_are_read_whole_and_a_judge_of_length_is_scored_as_coun
     assert (figures["total"]["pairs"], figures["total"]["ids"]) == (170, 46)
     assert figures["total"]["accuracy"]["estimate"] == pytest.approx(sum(map(worth, rows)) / 170)
     assert figures["total"]["acc_plus"]["estimate"] == pytest.approx(sum(by_id.values()) / 46)
+    written = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [{name: row[name] for name in row if name != "rewards"} for row in written] == rows
+    above = sum(chosen > rejected for chosen, rejected in (row["rewards"] for row in written))
+    assert figures["total"]["pooled"]["estimate"] == pytest.approx(above / 170), "as the public script counts"
     assert figures["by_group"] == [], "no id is named as in VL Reward-Bench"
