@@ -19,7 +19,7 @@ from policy.benchmark.columns import PUBLISHED, judge_columns, table
 from policy.benchmark.cross_validation import labels_of
 from policy.benchmark.intervals import over_cases
 from policy.benchmark.journal import Journal, answer_all
-from policy.benchmark.kuaimod import what_was_seen
+from policy.benchmark.published import what_was_seen
 from policy.casebook import Frames
 from policy.reasoning.adjudicator import Adjudicator, Opinion
 from policy.reasoning.question import Question

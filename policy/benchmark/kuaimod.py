@@ -2,20 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from contracts.cases import DecidedCase
 from contracts.errors import BadInputError
-from contracts.taxonomy import CATEGORIES, POSITIVE_INDEX
+from contracts.taxonomy import POSITIVE_INDEX
 from contracts.verdicts import Verdict
 from policy.benchmark.columns import PUBLISHED, Columns, judge_columns, table
 from policy.benchmark.cross_validation import Contender, Judged, cross_validate, labels_of
 from policy.benchmark.intervals import over_cases, paired_gain
 from policy.benchmark.left_out import leave_categories_out, left_out_table
+from policy.benchmark.published import what_was_seen
 from policy.benchmark.reference import LayoutFit, TfidfFit
 from policy.benchmark.sight import Sight
 from policy.benchmark.student_fit import StudentFit
@@ -24,7 +23,6 @@ OURS = "Precedent, words only"
 REFERENCE = "TF-IDF reference, words only"
 LAYOUT = "layout only, no word read"
 WITH_LAYOUT = "Precedent, words with layout"
-N_PUBLISHED_CASES = 1_000
 
 Tick = Callable[[str], None]
 
@@ -111,20 +109,6 @@ def run_benchmark(cases: Sequence[DecidedCase], verdicts: Sequence[Verdict], *, 
     )
 
 
-def write_predictions(
-    path: Path, cases: Sequence[DecidedCase], judgements_N: Sequence[int | None] | npt.NDArray[np.int64]
-) -> None:
-    """Write `{"tag": ..., "judgement": ...}` a line in Chinese labels, as the benchmark's own scripts read them.
-
-    A case that was not judged, None, has the judgement "": the scripts leave it out.
-    """
-    with path.open("wb") as lines:
-        for case, judgement in zip(cases, judgements_N, strict=True):
-            label = "" if judgement is None else CATEGORIES[int(judgement)].chinese
-            record = {"tag": case.category.chinese, "judgement": label}
-            lines.write(orjson.dumps(record) + b"\n")
-
-
 def _worded(cases: Sequence[DecidedCase]) -> npt.NDArray[np.bool_]:
     texts = ((case.upload.title, case.upload.ocr, case.upload.asr) for case in cases)
     return np.array([any(text and text.strip() for text in some) for some in texts])
@@ -132,14 +116,3 @@ def _worded(cases: Sequence[DecidedCase]) -> npt.NDArray[np.bool_]:
 
 def _interval_of(judged: Judged) -> str:
     return f"accuracy {judged.accuracy()}"
-
-
-def what_was_seen(n_cases: int, *, trained_here: bool, saw_pictures: int = 0) -> str:
-    """The line under a table that says what our rows saw of a case, beside what the published rows did."""
-    pictures = f"pictures of {saw_pictures} cases" if saw_pictures else "no picture"
-    data = f"{n_cases} of the benchmark's {N_PUBLISHED_CASES:,} cases" if n_cases < N_PUBLISHED_CASES else "all cases"
-    taught = ", and was taught by nothing but the other folds" if trained_here else ""
-    return (
-        f"our rows saw title, OCR and ASR, {pictures}, no user feedback, of {data}{taught}; published rows are the "
-        "paper's, on all cases and most of them with pictures"
-    )

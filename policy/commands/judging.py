@@ -145,7 +145,7 @@ def kuaimod_by_judge(
     """Ask the judge about cases, write its predictions, and give its table."""
     from policy.benchmark.by_judge import CaseOpinion, ask_about_cases, evenly, judged_table
     from policy.benchmark.journal import Journal, Settings, beside
-    from policy.benchmark.kuaimod import write_predictions
+    from policy.benchmark.published import write_predictions
     from policy.reasoning.adjudicator import VotingAdjudicator
     from serving.releases import digest_of
 

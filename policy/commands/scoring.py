@@ -94,15 +94,7 @@ def kuaimod(
       precedent benchmark kuaimod --release release-1 --cases cases.jsonl --predictions out.jsonl
       precedent benchmark kuaimod --judge http://127.0.0.1:8000/v1 --cases cases.jsonl --votes 5 --at-most 100
     """
-    from policy.benchmark.kuaimod import (
-        refuse_taught,
-        run_benchmark,
-        run_cross_validation,
-        run_left_out,
-        write_predictions,
-    )
     from policy.evidence import read_cases, read_taught
-    from serving.releases import open_release
 
     if (release_path is not None) + (judge is not None) + (folds is not None) + leave_out != 1:
         raise BadInputError("--release, --judge, --cross-validate and --leave-out: give one of them")
@@ -118,6 +110,11 @@ def kuaimod(
         asking = CaseAsking(cases_path, judge, model, votes or 5, parallel, at_most)
         click.echo(kuaimod_by_judge(cases, client, asking, predictions))
         return
+
+    from policy.benchmark.kuaimod import refuse_taught, run_benchmark, run_cross_validation, run_left_out
+    from policy.benchmark.published import write_predictions
+    from serving.releases import open_release
+
     if folds is not None:
         click.echo(run_cross_validation(cases, folds=folds, tick=say).report())
         return

@@ -1,6 +1,8 @@
 """The KuaiMod benchmark through a judge: the row by hand, cases without an answer, and a run that goes on."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +153,11 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, words: list[str], 
     cases = write_cases(tmp_path / "cases.jsonl", made_up_cases(3))
     with pytest.raises(BadInputError, match=said):
         run("--cases", cases, *words)
+
+
+def test_a_judge_is_measured_without_anything_that_only_training_needs() -> None:
+    modules = "policy.benchmark.by_judge, policy.benchmark.injected, policy.benchmark.reward, policy.reasoning.pairwise"
+    heavy = "torch", "transformers", "trl", "datasets", "sklearn"
+    source = f"import sys, {modules}\nprint([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
