@@ -30,7 +30,8 @@ body { font: 15px/1.45 system-ui, sans-serif; max-width: 900px; margin: 2rem aut
 section { margin-bottom: 2rem; } .curves { display: flex; flex-wrap: wrap; gap: 1rem; }
 figure { margin: 0; } figcaption { font-weight: 600; } svg { max-width: 100%; height: auto; }
 polyline { fill: none; stroke: var(--line); stroke-width: 1.6; } line { stroke: var(--faint); }
-text { fill: currentColor; font-size: 11px; } table { border-collapse: collapse; } td, th { padding: .2rem .8rem .2rem 0; }
+text { fill: currentColor; font-size: 11px; } table { border-collapse: collapse; }
+td, th { padding: .2rem .8rem .2rem 0; }
 td { font-variant-numeric: tabular-nums; text-align: right; } th, td:first-child { text-align: left; }
 """
 
@@ -84,9 +85,11 @@ def _figure(name: str, points: Points) -> str:
     return (
         f"<figure><figcaption>{html.escape(name)}</figcaption>"
         f'<svg viewBox="0 0 {WIDE} {HIGH}" width={WIDE} height={HIGH} role=img aria-label="{html.escape(name)}">'
-        f"<line x1={EDGE} y1={HIGH - 20} x2={WIDE - 8} y2={HIGH - 20} /><line x1={EDGE} y1=16 x2={EDGE} y2={HIGH - 20} />"
+        f"<line x1={EDGE} y1={HIGH - 20} x2={WIDE - 8} y2={HIGH - 20} />"
+        f"<line x1={EDGE} y1=16 x2={EDGE} y2={HIGH - 20} />"
         f"<text x={EDGE - 4} y=20 text-anchor=end>{high:.3g}</text>"
         f"<text x={EDGE - 4} y={HIGH - 20} text-anchor=end>{low:.3g}</text>"
-        f"<text x={EDGE} y={HIGH - 5}>{first:g}</text><text x={WIDE - 8} y={HIGH - 5} text-anchor=end>step {last:g}</text>"
+        f"<text x={EDGE} y={HIGH - 5}>{first:g}</text>"
+        f"<text x={WIDE - 8} y={HIGH - 5} text-anchor=end>step {last:g}</text>"
         f'<polyline points="{drawn}" /></svg></figure>'
     )

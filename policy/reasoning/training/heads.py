@@ -1,7 +1,7 @@
-"""TRL's fused language-model head on a CPU: only the positions that are learned from are scored, as it does on a GPU.
+"""TRL's fused language-model head on a CPU: only the positions that are learned from are scored, as on a GPU.
 
-Of a question and its answer the answer is a tenth; TRL 1.16 scores every position where there is no Triton, so as not to
-recompile for each batch, which nothing does here. What is computed is the same (a test compares loss and gradient).
+Of a question and its answer the answer is a tenth; TRL 1.16 scores every position where there is no Triton, so as not
+to recompile for each batch, which nothing does here. What is computed is the same (a test compares loss and gradient).
 """
 
 
