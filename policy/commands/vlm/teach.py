@@ -99,8 +99,7 @@ def teach(
     \b
     Example:
       precedent vlm teach --cases cases.jsonl --out taught --teacher http://127.0.0.1:8000/v1
-      precedent vlm teach --cases cases.jsonl --out taught --teacher https://vlm.example/v1 --model large \\
-        --price 2.5 10 --budget 20 --per-minute 120 --disagreements review --out-cases reasoned.jsonl
+      precedent vlm teach --cases cases.jsonl --out taught --teacher https://vlm.example/v1 --price 2.5 10 --budget 20
     """
     from policy.evidence import read_cases
     from policy.reasoning.endpoint import Endpoint

@@ -1,9 +1,9 @@
 """A teacher and reader on loopback that speaks the OpenAI protocol: what it answers hangs on the request alone.
 
 Marks in a title make it misbehave, so that a killed run and its twin meet the same teacher: [nonsense], [empty],
-[half] a JSON, [huge], [other] category, [swapped] with another video's reasoning, [told] that the tag was given,
-[unread] and [none] by the reader, [slow], [500], [400], [surrogate]. [second] alone hangs on the past: the first answer
-to such a request is nonsense.
+[half] a JSON, [cut] off by the connection, [deep] brackets, [endless] or [negative] tokens, [huge], [surrogate], [other]
+category, [swapped] with another video's reasoning, [told] that the tag was given, [unread] and [none] by the reader,
+[slow], [500], [400]. [second] alone hangs on the past: the first answer to such a request is nonsense.
 """
 
 import hashlib
@@ -124,14 +124,20 @@ def teacher_on_loopback() -> Iterator[Teacher]:
                 text = None
             tokens = TOKENS["teacher" if title else "reader"]
             usage = dict(zip(("prompt_tokens", "completion_tokens"), tokens, strict=True))
+            if "[endless]" in title or "[negative]" in title:
+                usage["prompt_tokens"] = float("inf") if "[endless]" in title else -5  # type: ignore[assignment]
             said = json.dumps(
                 {"choices": [{"message": {"content": text}}]} | ({"usage": usage} if teacher.counts_tokens else {})
             ).encode()
-            return self.send(200, said[: len(said) // 2] if "[half]" in title else said)
+            if "[deep]" in title:
+                said = b"[" * 100_000
+            half = said[: len(said) // 2]
+            cut = "[cut]" in title
+            return self.send(200, half if cut or "[half]" in title else said, missing=len(half) if cut else 0)
 
-        def send(self, status: int, body: bytes) -> None:
+        def send(self, status: int, body: bytes, *, missing: int = 0) -> None:
             self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(body) + missing))
             self.end_headers()
             self.wfile.write(body)
 
