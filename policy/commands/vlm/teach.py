@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from contracts.errors import CheckFailedError
+from contracts.errors import BadInputError, CheckFailedError
 from policy.commands.options import FILE, FOLDER
 from policy.commands.progress import progress_of
 
@@ -130,6 +130,8 @@ def teach(
         reader_price=Price(*(reader_prices or prices)),
         limits=Limits(budget_tokens, budget),
     )
+    if out_cases is not None and out_cases.resolve() == cases_path.resolve():
+        raise BadInputError(f"--out-cases {out_cases}: is the file of --cases, must be another")
     cases = read_cases(cases_path)
     pool = PoolSettings(tuple(roots) or (cases_path.parent.resolve(),), workers, frames, frame_px)
     with looking(pool) as look, progress_of(len(cases), "teaching") as advance:

@@ -6,6 +6,7 @@ FOLDER/run.json is the plan, FOLDER/journal.jsonl all answers. A killed process 
 goes on, pays again for no answer, and what it writes in the end is what it would have written in one go.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def teach(
     answer in its patience, once all else is done and written; `BadInputError` where one refuses what it is asked,
     where the folder belongs to another plan, or where its journal is damaged.
     """
+    if twice := [case_id for case_id, times in Counter(case.case_id for case in cases).items() if times > 1]:
+        raise BadInputError(f"case_id == {twice[0]!r} stands twice, must be unique (cases to teach)")
     if out_cases is not None and not out_cases.parent.is_dir():
         raise BadInputError(f"{out_cases}: {out_cases.parent} must be a folder")
     unreasoned = [case for case in cases if not is_reasoned(case)]

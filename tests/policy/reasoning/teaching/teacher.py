@@ -1,9 +1,9 @@
 """A teacher and reader on loopback that speaks the OpenAI protocol: what it answers hangs on the request alone.
 
 Marks in a title make it misbehave, so that a killed run and its twin meet the same teacher: [nonsense], [empty],
-[half] a JSON, [cut] off by the connection, [deep] brackets, [endless] or [negative] tokens, [huge], [surrogate], [other]
-category, [swapped] with another video's reasoning, [told] that the tag was given, [unread] and [none] by the reader,
-[slow], [500], [400]. [second] alone hangs on the past: the first answer to such a request is nonsense.
+[half] a JSON, [cut] off by the connection, [deep] brackets, [endless] or [negative] tokens, [huge], [surrogate],
+[other] category, [swapped] with another video's reasoning, [told] that the tag was given, [slow], [500], [400]; the
+reader's are [unread] and [none]. [second] alone hangs on the past: the first answer to such a request is nonsense.
 """
 
 import hashlib

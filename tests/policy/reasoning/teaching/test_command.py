@@ -119,6 +119,12 @@ def test_another_plan_needs_another_folder_and_is_told_what_differs(teacher: Tea
     assert len(teacher.asked) == asked
 
 
+def test_the_cases_are_not_written_over(teacher: Teacher, tmp_path: Path) -> None:
+    cases = write(tmp_path / "cases.jsonl", cases_of(["good"]))
+    with pytest.raises(BadInputError, match="is the file of --cases, must be another"):
+        run(*typed(teacher, cases, tmp_path / "taught", "--out-cases", str(cases)))
+
+
 def test_one_process_at_a_time_works_in_a_folder(teacher: Teacher, tmp_path: Path) -> None:
     path, out = write(tmp_path / "cases.jsonl", cases_of(["good"])), tmp_path / "taught"
     run(*typed(teacher, path, out))

@@ -1,15 +1,21 @@
 """Ruled cases to a teacher that obeys, and to one that does not: where each case goes, and how often it was asked."""
 
+import time
+from collections.abc import Sequence
+
 import pytest
 
+from contracts.cases import DecidedCase
 from contracts.errors import BadInputError, DependencyError
 from contracts.reasoning import Reasoning, parse_states
 from contracts.taxonomy import Category
+from policy.casebook import Frames
 from policy.reasoning.question import Budget
 from policy.reasoning.teaching.account import Limits, Price
 from policy.reasoning.teaching.course import ANOTHER, NO_READING, NO_REASONING, TELLS
 from policy.reasoning.teaching.rows import DISAGREES
-from policy.reasoning.teaching.threads import REFUSED
+from policy.reasoning.teaching.threads import CHUNK, REFUSED
+from serving.preprocess.media import MediaError
 from tests.policy.reasoning.teaching.cases import Room, case_of, cases_of
 from tests.policy.reasoning.teaching.teacher import states_of, title_of
 
@@ -203,6 +209,39 @@ def test_rows_are_in_the_order_of_the_cases_and_no_more_than_asked_for_are_under
 def test_two_equal_cases_are_two_requests(room: Room) -> None:
     assert room.teach([case_of("a", "same"), case_of("b", "same")], parallel=1).kept == 2
     assert len(room.teacher.asked) == 4
+
+
+def test_requests_of_both_stages_keep_one_pace_where_one_endpoint_answers_both(room: Room) -> None:
+    began = time.monotonic()
+    assert room.teach(cases_of(["one", "two", "three"]), per_minute=1_200).kept == 3
+    assert time.monotonic() - began >= 5 * 0.05, "the first of six requests goes at once, each other 0.05 s later"
+
+
+def test_a_run_that_ends_does_not_sleep_until_its_next_turn(room: Room) -> None:
+    room.teacher.down = 401
+    with pytest.raises(BadInputError, match="answers 401"):
+        room.teach(cases_of(["one", "two", "three"]), per_minute=0.01, parallel=2)  # its next turn is in 100 minutes
+    assert room.teacher.refused == 1
+
+
+def test_a_media_store_that_is_away_is_a_dependency_and_what_was_answered_is_kept(room: Room) -> None:
+    cases, away = cases_of([f"video {row}" for row in range(CHUNK + 1)]), list[bool]()
+
+    def look(some: Sequence[DecidedCase]) -> Sequence[Frames | MediaError]:
+        if away:
+            raise DependencyError("media store: away")
+        away.append(True)
+        return [None] * len(some)
+
+    with pytest.raises(DependencyError, match="media store: away"):
+        room.teach(cases, look)
+    assert room.teach(cases).kept == CHUNK + 1
+    assert set(room.teacher.answered.values()) == {1}
+
+
+def test_cases_of_one_name_are_refused(room: Room) -> None:
+    with pytest.raises(BadInputError, match="case_id == 'case-v' stands twice, must be unique"):
+        room.teach([case_of("v", "one"), case_of("v", "two")])
 
 
 @pytest.mark.parametrize(
