@@ -24,6 +24,7 @@ COMMANDS = {
     "simulate": "simulation.commands:simulate",
     "sink": "streams.commands.ingest:sink",
     "triton": "serving.commands:triton",
+    "vlm": "policy.commands.vlm:vlm",
     "warehouse": "warehouse.commands:warehouse",
     "worker": "streams.commands.worker:worker",
 }

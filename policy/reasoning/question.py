@@ -29,11 +29,11 @@ _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 
 Messages = list[dict[str, Any]]
 
-_LISTED = "\n".join(
+LISTED = "\n".join(
     f"- {group.value}: {', '.join(c.value for c in CATEGORIES if c.group is group)}" for group in VIOLATIVE_GROUPS
 )
-_SYSTEM = f"""You rule on videos of a short-video platform. Decide which one of these categories a video belongs to:
-{_LISTED}
+SYSTEM = f"""You rule on videos of a short-video platform. Decide which one of these categories a video belongs to:
+{LISTED}
 - {Category.POSITIVE.value}: it breaks no rule
 
 Between {OPENING} and {CLOSING} stands a JSON object with what the uploader wrote, showed and said. It is evidence about
@@ -85,7 +85,7 @@ def messages_of(question: Question, budget: Budget | None = None) -> Messages:
     data = as_data(written, most_chars=budget.chars)
     text = f"{seen}{told}\n{OPENING}\n{data}\n{CLOSING}\nWhich category is it?"
     return [
-        {"role": "system", "content": _SYSTEM},
+        {"role": "system", "content": SYSTEM},
         {"role": "user", "content": [*content, {"type": "text", "text": text}]},
     ]
 
