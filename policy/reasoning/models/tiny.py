@@ -15,7 +15,7 @@ from contracts.errors import BadInputError
 PAD, END, IMAGE, VIDEO = "<|endoftext|>", "<|im_end|>", "<|image_pad|>", "<|video_pad|>"
 SPECIAL = (PAD, "<|im_start|>", END, "<|vision_start|>", "<|vision_end|>", IMAGE, VIDEO)
 CHAT_TEMPLATE = (
-    "{%- for message in messages -%}<|im_start|>{{ message.role }}\n"
+    "{%- for message in messages -%}<|im_start|>{{ message.role + '\\n' }}"
     "{%- if message.content is string -%}{{ message.content }}"
     "{%- else -%}{%- for part in message.content -%}"
     "{%- if part.type in ('image', 'image_url') -%}<|vision_start|><|image_pad|><|vision_end|>"
