@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "streams.demo.command:demo",
     "features": "features.commands:features",
     "histories": "streams.commands.ingest:histories",
+    "judge": "policy.commands.judge:judge",
     "policy": "policy.commands.policy:policy",
     "recorder": "streams.commands.ingest:recorder",
     "schema": "contracts.commands:schema",

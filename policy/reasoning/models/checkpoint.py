@@ -48,20 +48,33 @@ class Checkpoint(NamedTuple):
     record: CheckpointRecord | None
 
 
-def read_checkpoint(folder: Path, *, verify: bool = True) -> Checkpoint:
+def read_checkpoint(folder: Path) -> Checkpoint:
     """Load a checkpoint; weights in the type that they are saved in.
 
     Raises `BadInputError` where the folder is not one, a file is not what its record says, or the model is of another
     class than image-text-to-text.
     """
-    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
-    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as CLASSES
+    from transformers import AutoModelForImageTextToText, AutoProcessor
 
     record = read_record(folder)
-    if verify and record is not None:
-        _verify(folder, record)
+    check_folder(folder, record)
+    try:
+        processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForImageTextToText.from_pretrained(folder, local_files_only=True, dtype="auto")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadInputError(f"{folder}: cannot be loaded: {_first_line(error)}") from error
+    return Checkpoint(model, processor, record)
+
+
+def check_folder(folder: Path, record: CheckpointRecord | None) -> None:
+    """Raise `BadInputError` unless the folder holds a model of the class, and the files that its record names."""
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as CLASSES
+
     if not (folder / "config.json").is_file():
         raise BadInputError(f"{folder}: holds no config.json, must be a checkpoint folder")
+    if record is not None:
+        _verify(folder, record)
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
@@ -70,12 +83,6 @@ def read_checkpoint(folder: Path, *, verify: bool = True) -> Checkpoint:
         raise BadInputError(f"{folder}: model_type == {config.model_type!r}, must be of the class {CLASS}")
     if record is not None and record.model_type != config.model_type:
         raise BadInputError(f"{folder}: model_type == {config.model_type!r}, its record says {record.model_type!r}")
-    try:
-        processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForImageTextToText.from_pretrained(folder, local_files_only=True, dtype="auto")
-    except (OSError, ValueError, RuntimeError) as error:
-        raise BadInputError(f"{folder}: cannot be loaded: {_first_line(error)}") from error
-    return Checkpoint(model, processor, record)
 
 
 def read_record(folder: Path) -> CheckpointRecord | None:
