@@ -32,7 +32,8 @@ ANOTHER = "the answer is another category than the ruling"
 TELLS = "the reasoning tells that its ruling was given"
 _VARIES = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\b\d+(?= (?:characters|times|tokens))")
 
-Ask = Callable[[Stage, int, Messages], Answer]
+Ask = Callable[[Stage, int, Callable[[], Messages]], Answer]
+"""Gives the answer to a stage's try; the messages are made only where they must be sent."""
 
 
 @dataclass(slots=True)
@@ -51,10 +52,10 @@ def follow(
 ) -> Outcome:
     """Ask for a case's reasoning, then what follows from it, each up to `settings.tries` times."""
     answers = _Answers()
-    asked = teaching_messages(Question(case.case_id, case.upload, frames, None), case.category, settings.budget)
+    question = Question(case.case_id, case.upload, frames, None)
     taught: Reasoning | Unparsed = Unparsed("")
     for tries in range(1, settings.tries + 1):
-        answer = ask(TAG2COT, tries, asked)
+        answer = ask(TAG2COT, tries, lambda: teaching_messages(question, case.category, settings.budget))
         answers.add(answer)
         taught = _reasoning(answer, case.category)
         if isinstance(taught, Reasoning):
@@ -62,10 +63,9 @@ def follow(
         answers.unusable[rule_of(taught)] += 1
     if isinstance(taught, Unparsed):
         return _dropped(case, NO_REASONING, taught, answers)
-    asked = reading_messages(taught, hide_names=settings.hide_names)
     found: Category | Unparsed | None = None
     for readings in range(1, settings.tries + 1):
-        answer = ask(COT2TAG, readings, asked)
+        answer = ask(COT2TAG, readings, lambda: reading_messages(taught, hide_names=settings.hide_names))
         answers.add(answer)
         found = Unparsed(answer.unusable) if answer.unusable else read_tag(answer.text)
         if not isinstance(found, Unparsed):

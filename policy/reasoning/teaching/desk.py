@@ -1,6 +1,5 @@
 """A request in, its answer out: from the journal where it was answered before, else asked, paid and kept."""
 
-from collections.abc import Callable
 from threading import Event, Lock
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ from contracts.reasoning import MOST_CHARS
 from policy.reasoning.endpoint import ChatClient, Completion, Endpoint, RefusedError
 from policy.reasoning.question import Messages
 from policy.reasoning.teaching.account import Account, BudgetSpentError
+from policy.reasoning.teaching.course import Ask
 from policy.reasoning.teaching.journal import Answer, Journal, key_of
 from policy.reasoning.teaching.pace import Pace
 from policy.reasoning.teaching.prompts import COT2TAG, Stage
@@ -78,9 +78,19 @@ class Desk:
         self._away = 0
         self._refused = 0
 
-    def asker(self, case_id: str) -> Callable[[Stage, int, Messages], Answer]:
+    def asker(self, case_id: str) -> Ask:
         """What asks for one case."""
-        return lambda stage, attempt, messages: self.ask(case_id, stage, attempt, messages)
+        return lambda stage, attempt, messages: self.ask(case_id, stage, attempt, messages())
+
+    def known(self, case_id: str) -> Ask:
+        """What looks up one case, whose media need not be decoded; raises `HaltedError` for what is not known."""
+
+        def look_up(stage: Stage, attempt: int, _: object) -> Answer:
+            if (answer := self._journal.find_at(case_id, stage, attempt)) is None:
+                raise HaltedError
+            return answer
+
+        return look_up
 
     def ask(self, case_id: str, stage: Stage, attempt: int, messages: Messages) -> Answer:
         """The answer to a request, paid at most once.

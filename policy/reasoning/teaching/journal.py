@@ -50,10 +50,11 @@ class Journal:
         if (cut := _cut_half_line(path)) > 0:
             warn(f"{path}: the last line was half written, {cut} bytes of it were cut off")
         self._answers: dict[str, Answer] = {}
+        self._places: dict[tuple[str, str, int], Answer] = {}
         for answer in read_lines(path, Answer) if path.exists() else ():
             if answer.key in self._answers:
                 raise BadInputError(f"{path}: key == {answer.key!r} stands twice, a request is answered once")
-            self._answers[answer.key] = answer
+            self._note(answer)
         begins = not path.exists()
         self._lines = path.open("ab")
         self._lock = Lock()
@@ -71,6 +72,10 @@ class Journal:
         """The answer to a request that was asked before."""
         return self._answers.get(key)
 
+    def find_at(self, case_id: str, stage: str, attempt: int) -> Answer | None:
+        """The last answer of a case at one of its tries, whatever was shown of it."""
+        return self._places.get((case_id, stage, attempt))
+
     def add(self, answer: Answer) -> None:
         """Keep an answer; it is on the disk when this returns. After an `OSError` nothing more is taken: a line may be
         half there, and no other must follow it.
@@ -86,7 +91,11 @@ class Journal:
             except OSError as error:
                 self._failed = error
                 raise
-            self._answers[answer.key] = answer
+            self._note(answer)
+
+    def _note(self, answer: Answer) -> None:
+        self._answers[answer.key] = answer
+        self._places[answer.case_id, answer.stage, answer.attempt] = answer
 
     @property
     def answers(self) -> Sequence[Answer]:

@@ -8,6 +8,7 @@ goes on, pays again for no answer, and what it writes in the end is what it woul
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from contracts.cases import DecidedCase
@@ -16,8 +17,8 @@ from contracts.reasoning import Reasoning, parse_states
 from policy.casebook import Frames
 from policy.reasoning.endpoint import ChatClient, Endpoint
 from policy.reasoning.teaching.account import Account
-from policy.reasoning.teaching.course import follow
-from policy.reasoning.teaching.desk import Desk, Halt, Seat
+from policy.reasoning.teaching.course import Ask, follow
+from policy.reasoning.teaching.desk import Desk, Halt, HaltedError, Seat
 from policy.reasoning.teaching.journal import Journal
 from policy.reasoning.teaching.pace import Pace
 from policy.reasoning.teaching.pictures import Look
@@ -58,11 +59,19 @@ def teach(
         halt = Halt()
         desk = _desk(teacher, reader, settings, journal, account, halt)
 
-        def one(case: DecidedCase, frames: Frames) -> Outcome:
-            return follow(case, frames, desk.asker(case.case_id), settings, teacher=teacher.model, reader=reader.model)
+        def one(case: DecidedCase, frames: Frames, ask: Ask | None = None) -> Outcome:
+            ask = ask or desk.asker(case.case_id)
+            return follow(case, frames, ask, settings, teacher=teacher.model, reader=reader.model)
 
-        advance(len(cases) - len(unreasoned))
-        outcomes = each_outcome(unreasoned, one, look, halt, parallel=settings.parallel, advance=advance)
+        found = dict[str, Outcome]()
+        for case in unreasoned:  # what is done is done, even where its media went away meanwhile
+            with suppress(HaltedError):
+                found[case.case_id] = one(case, None, desk.known(case.case_id))
+        advance(len(cases) - len(unreasoned) + len(found))
+        rest = [case for case in unreasoned if case.case_id not in found]
+        fresh = each_outcome(rest, one, look, halt, parallel=settings.parallel, advance=advance)
+        found |= {outcome.case_id: outcome for outcome in fresh}
+        outcomes = [found[case.case_id] for case in unreasoned if case.case_id in found]
         report = report_of(
             cases,
             outcomes,

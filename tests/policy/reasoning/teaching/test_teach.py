@@ -239,6 +239,21 @@ def test_a_media_store_that_is_away_is_a_dependency_and_what_was_answered_is_kep
     assert set(room.teacher.answered.values()) == {1}
 
 
+def test_what_is_done_needs_its_media_no_more_and_counts_wherever_the_budget_ends(room: Room) -> None:
+    cases, looked = cases_of(["never [500]", "second", "third"]), list[str]()
+
+    def look(some: Sequence[DecidedCase]) -> Sequence[Frames | MediaError]:
+        looked.extend(case.case_id for case in some)
+        return [None] * len(some)
+
+    with pytest.raises(DependencyError):
+        room.teach(cases, look)
+    assert looked == ["case-000", "case-001", "case-002"]
+    report = room.teach(cases, look, limits=Limits(tokens=1))
+    assert (report.kept, report.left, report.stopped) == (2, 1, "budget of 1 tokens: 264 are spent")
+    assert looked[3:] == ["case-000"]
+
+
 def test_cases_of_one_name_are_refused(room: Room) -> None:
     with pytest.raises(BadInputError, match="case_id == 'case-v' stands twice, must be unique"):
         room.teach([case_of("v", "one"), case_of("v", "two")])
