@@ -24,7 +24,7 @@ CHAT_TEMPLATE = (
     "{%- if add_generation_prompt -%}<|im_start|>assistant\n{% endif -%}"
 )
 """ChatML with Qwen's vision tokens."""
-_PIECES = r"\n|，|\||\", \"|>"
+_PIECES = r"\n|，|, |\||>|: |\. "
 """Where tokens end: at the ends of lines and phrases, not of words."""
 
 

@@ -1,10 +1,11 @@
-"""Curves of training runs in, one self-contained page out, for a person to look at: an SVG for each figure."""
+"""What trainers log in, a curve's file and one self-contained page out, for a person to look at: an SVG a figure."""
 
 import html
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from contracts.errors import BadInputError
 from policy.reasoning.training.folder import CURVE
@@ -34,6 +35,21 @@ text { fill: currentColor; font-size: 11px; } table { border-collapse: collapse;
 td, th { padding: .2rem .8rem .2rem 0; }
 td { font-variant-numeric: tabular-nums; text-align: right; } th, td:first-child { text-align: left; }
 """
+
+
+def kept_in(run: Path) -> Any:
+    """A callback that appends every figure that a trainer logs to the run's curve, a line a step."""
+    from transformers import TrainerCallback
+
+    class Curve(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+            if not state.is_world_process_zero or not logs:
+                return
+            figures = {name: value for name, value in logs.items() if isinstance(value, int | float)}
+            with (run / CURVE).open("a", encoding="utf-8") as curve:
+                curve.write(json.dumps({"step": state.global_step, **figures}) + "\n")
+
+    return Curve()
 
 
 def read_curve(run: Path) -> dict[str, Points]:

@@ -15,8 +15,10 @@ from contracts.errors import BadInputError
 from contracts.reasoning import Unparsed, parse
 from policy.reasoning.models.checkpoint import Checkpoint
 from policy.reasoning.rows import Row
+from policy.reasoning.training.curves import kept_in
 from policy.reasoning.training.folder import RunFolder
 from policy.reasoning.training.guarded import Guarded
+from policy.reasoning.training.heads import score_answers_only
 from policy.reasoning.training.sft import common_arguments, lora, merged
 from policy.reasoning.training.tables import Preferred, dpo_table
 from policy.reasoning.voting import plurality
@@ -87,6 +89,7 @@ def run_dpo(
     """Train from `start` in a run's folder, going on where it stopped; returns the model, adapters merged."""
     from trl import DPOConfig, DPOTrainer
 
+    score_answers_only()
     run = RunFolder(folder, asdict(settings) | {"pairs": len(pairs)})
 
     class Trainer(Guarded, DPOTrainer):
@@ -106,6 +109,7 @@ def run_dpo(
         train_dataset=dpo_table(pairs),
         processing_class=start.processor,
         peft_config=lora(settings.lora_rank),
+        callbacks=[kept_in(run.path)],
     )
     tick(f"dpo: {len(pairs)} pairs, {settings.steps} steps of {settings.batch}")
     trainer.train(resume_from_checkpoint=None if run.last_step is None else str(run.last_step))

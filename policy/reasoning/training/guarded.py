@@ -1,10 +1,9 @@
-"""What every trainer here adds to TRL's: a loss that is not finite ends the run, each step is a line of its curve."""
+"""What every trainer here adds to TRL's: a loss that is no number ends the run, and a resumed run has its weights."""
 
-import json
 import math
 from typing import Any
 
-from policy.reasoning.training.folder import CURVE, RunFolder
+from policy.reasoning.training.folder import RunFolder
 
 
 class Guarded:
@@ -20,13 +19,20 @@ class Guarded:
             raise self.folder.broke("loss", value, self.state.global_step, texts)  # type: ignore[attr-defined]
         return loss
 
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log as usual, and append the same figures to the curve."""
-        step = self.state.global_step  # type: ignore[attr-defined]
-        figures = {name: value for name, value in logs.items() if isinstance(value, int | float)}
-        with (self.folder.path / CURVE).open("a", encoding="utf-8") as curve:
-            curve.write(json.dumps({"step": step, **figures}) + "\n")
-        super().log(logs, *args, **kwargs)  # type: ignore[misc]
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Take the weights of a step up again, read as any checkpoint is.
+
+        Transformers 5.17 saves some VLMs under other names than it resumes by: those weights would be missed, and the
+        run go on from where it began.
+        """
+        from peft import PeftModel
+
+        model = self.model if model is None else model  # type: ignore[attr-defined]
+        if isinstance(model, PeftModel) or self.is_fsdp_enabled:  # type: ignore[attr-defined]
+            super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+            return
+        saved = type(model).from_pretrained(resume_from_checkpoint, local_files_only=True)
+        model.load_state_dict(saved.state_dict())
 
     def _texts(self, inputs: Any) -> list[str]:
         """The texts of a batch, where it is already in tokens."""

@@ -8,8 +8,10 @@ from typing import Any
 from contracts.errors import BadInputError
 from policy.reasoning.models.checkpoint import Checkpoint
 from policy.reasoning.rows import Row
+from policy.reasoning.training.curves import kept_in
 from policy.reasoning.training.folder import RunFolder
 from policy.reasoning.training.guarded import Guarded
+from policy.reasoning.training.heads import score_answers_only
 from policy.reasoning.training.tables import sft_table
 
 
@@ -40,6 +42,7 @@ def run_sft(
     """Train from `start` in a run's folder, going on where it stopped; returns the model, adapters merged."""
     from trl import SFTConfig, SFTTrainer
 
+    score_answers_only()
     run = RunFolder(folder, asdict(settings) | {"rows": len(rows)})
 
     class Trainer(Guarded, SFTTrainer):
@@ -52,6 +55,7 @@ def run_sft(
         train_dataset=sft_table(rows),
         processing_class=start.processor,
         peft_config=lora(settings.lora_rank),
+        callbacks=[kept_in(run.path)],
     )
     tick(f"sft: {len(rows)} rows, {settings.steps} steps of {settings.batch}")
     trainer.train(resume_from_checkpoint=None if run.last_step is None else str(run.last_step))
