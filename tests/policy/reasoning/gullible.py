@@ -6,7 +6,7 @@ It reads the data as a model reads it: JSON escapes undone, look-alikes and hidd
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -45,7 +45,7 @@ def obey(messages: list[dict[str, Any]]) -> str:
 
 
 @contextmanager
-def judge_on_loopback() -> Iterator[Judge]:
+def judge_on_loopback(answer_to: Callable[[list[dict[str, Any]]], str] = obey) -> Iterator[Judge]:
     judge = Judge()
 
     class Handler(BaseHTTPRequestHandler):
@@ -63,7 +63,7 @@ def judge_on_loopback() -> Iterator[Judge]:
                 self.end_headers()
                 return
             judge.asked.append(body)
-            answer = json.dumps({"choices": [{"message": {"content": obey(body["messages"])}}]}).encode()
+            answer = json.dumps({"choices": [{"message": {"content": answer_to(body["messages"])}}]}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
