@@ -15,7 +15,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer
 
 from contracts.errors import BadInputError, CheckFailedError
-from policy.reasoning.training.objectives import advantages_of, loss_of
+from policy.reasoning.training.objectives import advantages_of, loss_of, standardised
 from policy.reasoning.training.rewards import AnswerReward
 from policy.reasoning.training.settings import ReinforceSettings
 
@@ -154,8 +154,8 @@ class StableReinforceTrainer(GRPOTrainer):
         for _ in range(min(len(advantages_N), len(logged))):
             logged.pop()
         logged.extend(advantages_N.tolist())
-        outside = (advantages_N == 0) & (self._rewards_N != self._rewards_N.mean())
-        self._note("advantages/filtered", outside.float().mean())
+        filtered_N = advantages_N != standardised(self._rewards_N)
+        self._note("advantages/filtered", filtered_N.float().mean())
         return output
 
     def _compute_loss(self, model: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
