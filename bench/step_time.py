@@ -75,13 +75,13 @@ def _timed(
     steps_a_rollout = settings.rollout_batch * settings.iterations // settings.train_batch
     ends: list[float] = []
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
+    class Clock(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step % steps_a_rollout == 0:
                 ends.append(time.perf_counter())
 
-    machine = {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "disable_tqdm": True}
-    quiet = {"save_strategy": "no", "logging_strategy": "no"}
+    machine: dict[str, Any] = {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "disable_tqdm": True}
+    quiet: dict[str, Any] = {"save_strategy": "no", "logging_strategy": "no"}
     trainer = make(
         model=Qwen2_5_VLForConditionalGeneration.from_pretrained(start),
         reward=AnswerReward(),

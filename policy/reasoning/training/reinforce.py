@@ -114,6 +114,9 @@ class StableReinforceTrainer(GRPOTrainer):
             raise BadInputError(f"consistency is {'on' if settings.parts.consistency else 'off'}, the reward {given}")
         if missing := [column for column in COLUMNS if column not in train_dataset.column_names]:
             raise BadInputError(f"rows have no {', '.join(missing)}, must have {', '.join(COLUMNS)} and images")
+        if len(train_dataset) < (asked := settings.rollout_batch // settings.answers):
+            rule = f"must be at least {asked}: TRL would sample no whole rollout, and end without a step"
+            raise BadInputError(f"{len(train_dataset)} rows, {rule}")
         self.settings = settings
         self._rewards_N: torch.Tensor | None = None
         self._rows_of_step: list[int] = []

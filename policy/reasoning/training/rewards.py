@@ -106,8 +106,9 @@ class AnswerReward:
         read = read_answer(text, task, solution)
         if isinstance(read, Unparsed):
             self.unparsed[read.reason] = self.unparsed.get(read.reason, 0) + 1
-        asked = self.judge is not None and isinstance(read, Enveloped) and read.answer == solution
-        agrees = self.judge.consistency(read.think, read.answer) if asked else 0  # type: ignore[union-attr]
+        agrees: Consistency = 0
+        if self.judge is not None and isinstance(read, Enveloped) and read.answer == solution:
+            agrees = self.judge.consistency(read.think, read.answer)
         return score(text, task, solution, agrees)
 
 

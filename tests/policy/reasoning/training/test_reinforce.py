@@ -43,6 +43,7 @@ def trainer_of(
     settings: ReinforceSettings = SETTINGS,
     reward: AnswerReward | None = None,
     steps: int = 4,
+    rows: Dataset | None = None,
     **machine: Any,
 ) -> StableReinforceTrainer:
     at = {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "disable_tqdm": True, "save_steps": 2}
@@ -51,7 +52,7 @@ def trainer_of(
         settings=settings,
         reward=reward or AnswerReward(),
         args=grpo_config(settings, out, steps=steps, most_tokens=24, **{**at, **machine}),
-        train_dataset=Dataset.from_list(rows_of(16)),
+        train_dataset=rows or Dataset.from_list(rows_of(16)),
         processing_class=AutoProcessor.from_pretrained(taught),
     )
 
@@ -177,6 +178,16 @@ def test_a_micro_batch_none_of_whose_rows_has_a_picture_is_its_share_of_the_loss
     assert losses[0] != losses[1]
 
 
+@pytest.mark.parametrize("column", ["of none", "not there"])
+def test_rows_none_of_which_has_a_picture_are_learned_from_too(taught: Path, tmp_path: Path, column: str) -> None:
+    bare = Dataset.from_list([row for row in rows_of(32) if not row["images"]])
+    rows = bare.remove_columns("images") if column == "not there" else bare
+    trainer = trainer_of(taught, tmp_path, steps=2, rows=rows)
+    trainer.train()
+    assert trainer.state.log_history[0]["reward/format"] > 0
+    assert trainer.state.log_history[0]["kl"] == pytest.approx(0.0, abs=1e-6)
+
+
 def test_the_reference_and_the_old_log_probabilities_are_those_of_the_start(taught: Path, tmp_path: Path) -> None:
     trainer = trainer_of(taught, tmp_path)
     inputs = rollout(trainer)
@@ -267,7 +278,11 @@ def test_what_it_would_not_follow_is_refused(taught: Path, tmp_path: Path) -> No
             trainer_of(taught, tmp_path, **given)
     other = ReinforceSettings(parts=ALONE, kl=0.5, rollout_batch=32, train_batch=16, micro_batch=4)
     args = grpo_config(SETTINGS, tmp_path, steps=1, most_tokens=8, use_cpu=True, bf16=False)
-    rows = Dataset.from_list(rows_of(4))
+    rows = Dataset.from_list(rows_of(15))
+    with pytest.raises(BadInputError, match="15 rows, must be at least 16: TRL would sample no whole rollout"):
+        StableReinforceTrainer(
+            None, settings=SETTINGS, reward=AnswerReward(), args=args, train_dataset=rows, processing_class=None
+        )
     with pytest.raises(BadInputError, match=r"learning_rate == 0\.001, must be 3e-07 by the settings of the run"):
         StableReinforceTrainer(
             None, settings=other, reward=AnswerReward(), args=args, train_dataset=rows, processing_class=None
