@@ -17,6 +17,8 @@ from contracts.taxonomy import Category
 Task = Literal["ruling", "preference"]
 Consistency = Literal[-1, 0, 1]
 PREFERENCES = ("1", "2")
+MOST_RULES, OTHERS = 100, "others"
+"""A reason may quote the answer that broke the rule: past so many different ones they are counted together."""
 _SOLUTIONS = {"ruling": frozenset(category.value for category in Category), "preference": frozenset(PREFERENCES)}
 
 Number = TypeVar("Number", bound=Any)
@@ -77,7 +79,8 @@ class AnswerReward:
     """Rewards a batch of sampled answers, in the form in which TRL asks its reward functions.
 
     The judge is asked only where the answer is right: elsewhere the reward does not depend on it. Without one,
-    consistency is 0. `unparsed` counts by rule what broke the form, `scored` keeps the latest batch.
+    consistency is 0. `unparsed` counts by rule what broke the form, at most `MOST_RULES` of them by name; `scored` keeps
+    the latest batch.
     """
 
     judge: ConsistencyJudge | None = None
@@ -105,7 +108,8 @@ class AnswerReward:
     def _score(self, text: str, task: str, solution: str) -> Scored:
         read = read_answer(text, task, solution)
         if isinstance(read, Unparsed):
-            self.unparsed[read.reason] = self.unparsed.get(read.reason, 0) + 1
+            rule = read.reason if read.reason in self.unparsed or len(self.unparsed) < MOST_RULES else OTHERS
+            self.unparsed[rule] = self.unparsed.get(rule, 0) + 1
         agrees: Consistency = 0
         if self.judge is not None and isinstance(read, Enveloped) and read.answer == solution:
             agrees = self.judge.consistency(read.think, read.answer)

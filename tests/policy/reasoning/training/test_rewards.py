@@ -10,7 +10,15 @@ from contracts.errors import BadInputError, DependencyError
 from contracts.reasoning import enveloped
 from policy.reasoning.endpoint import ChatClient, Endpoint
 from policy.reasoning.training.consistency import CLOSING, OPENING, EndpointJudge, messages_of, opinion_of
-from policy.reasoning.training.rewards import AnswerReward, Consistency, Scored, reward_of, score
+from policy.reasoning.training.rewards import (
+    MOST_RULES,
+    OTHERS,
+    AnswerReward,
+    Consistency,
+    Scored,
+    reward_of,
+    score,
+)
 from tests.policy.reasoning.gullible import judge_on_loopback
 
 STATES = "<content>a</content><analysis>b</analysis><check>undecided</check><feedback>c</feedback><summary>{}</summary>"
@@ -111,6 +119,14 @@ def test_a_judge_that_is_away_stops_the_batch() -> None:
 
 def test_without_a_judge_consistency_is_nothing() -> None:
     assert AnswerReward()(completions=[HYPE, GOOD], solution=["hype_selling"] * 2, task=["ruling"] * 2) == [1.5, 0.5]
+
+
+def test_what_broke_the_form_is_counted_by_a_bounded_number_of_rules() -> None:
+    reward = AnswerReward()
+    texts = [enveloped(STATES.format("so"), f"tag{n}") for n in range(MOST_RULES + 7)]
+    reward(completions=texts, solution=["positive"] * len(texts), task=["ruling"] * len(texts))
+    assert len(reward.unparsed) == MOST_RULES + 1
+    assert reward.unparsed[OTHERS] == 7
 
 
 def test_no_reasoning_ends_its_data_or_answers_for_the_judge() -> None:
