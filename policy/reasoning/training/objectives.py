@@ -45,11 +45,13 @@ def loss_of(
     """The loss of a batch: StableReinforce's, or with Pre-Clip off that of Reinforce++, and the KL to the reference.
 
     Reinforce++ (arXiv 2501.03262) takes its KL off the rewards, token by token, as the reference code of R1-Reward
-    does; here it is a term of the loss, so that rewards and advantages stay what they are called.
+    does; here it is a term of the loss, in both alike, so that rewards and advantages stay what they are called.
     """
-    loss = stable_reinforce_loss if settings.parts.pre_clip else reinforce_plus_plus_loss
-    given = {"ratio_clamp": settings.ratio_clamp} if settings.parts.pre_clip else {}
-    policy = loss(logps_B_T, old_logps_B_T, advantages_B, mask_B_T, clip=settings.clip, **given)
+    given = (logps_B_T, old_logps_B_T, advantages_B, mask_B_T)
+    if settings.parts.pre_clip:
+        policy = stable_reinforce_loss(*given, clip=settings.clip, ratio_clamp=settings.ratio_clamp)
+    else:
+        policy = reinforce_plus_plus_loss(*given, clip=settings.clip)
     kl = policy.new_zeros(())
     if reference_logps_B_T is not None:
         kl = kl_k3(logps_B_T, reference_logps_B_T, mask_B_T, ratio_clamp=settings.ratio_clamp)
