@@ -2,6 +2,7 @@
 
 import click
 
+from policy.commands.vlm.recipe import recipe
 from policy.commands.vlm.teach import teach
 
 
@@ -15,5 +16,5 @@ def vlm() -> None:
     """
 
 
-for command in (teach,):
+for command in (teach, recipe):
     vlm.add_command(command)

@@ -6,18 +6,8 @@ from typing import Any
 from policy.reasoning.training.folder import RunFolder
 
 
-class Guarded:
-    """Mixed into a trainer, before it; `folder` must be set before training begins."""
-
-    folder: RunFolder
-
-    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """One step; raises `CheckFailedError` with step, batch and last good checkpoint where the loss is no number."""
-        texts = self._texts(inputs)
-        loss = super().training_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
-        if not math.isfinite(value := float(loss)):
-            raise self.folder.broke("loss", value, self.state.global_step, texts)  # type: ignore[attr-defined]
-        return loss
+class Resumed:
+    """Mixed into a trainer, before it."""
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Take the weights of a step up again, read as any checkpoint is.
@@ -33,6 +23,20 @@ class Guarded:
             return
         saved = type(model).from_pretrained(resume_from_checkpoint, local_files_only=True)
         model.load_state_dict(saved.state_dict())
+
+
+class Guarded(Resumed):
+    """Mixed into a trainer, before it; `folder` must be set before training begins."""
+
+    folder: RunFolder
+
+    def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """One step; raises `CheckFailedError` with step, batch and last good checkpoint where the loss is no number."""
+        texts = self._texts(inputs)
+        loss = super().training_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
+        if not math.isfinite(value := float(loss)):
+            raise self.folder.broke("loss", value, self.state.global_step, texts)  # type: ignore[attr-defined]
+        return loss
 
     def _texts(self, inputs: Any) -> list[str]:
         """The texts of a batch, where it is already in tokens."""

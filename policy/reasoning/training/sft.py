@@ -64,9 +64,6 @@ def run_sft(
 
 def common_arguments(run: RunFolder, settings: Any) -> dict[str, Any]:
     """The arguments that all stages give to their trainers."""
-    import torch
-
-    there = torch.cuda.is_available()
     return {
         "output_dir": str(run.steps),
         "max_steps": settings.steps,
@@ -77,12 +74,18 @@ def common_arguments(run: RunFolder, settings: Any) -> dict[str, Any]:
         "save_steps": settings.save_every,
         "save_total_limit": 2,
         "seed": settings.seed,
-        "use_cpu": not there,
-        "bf16": there,
-        "gradient_checkpointing": there,
         "report_to": "none",
         "disable_tqdm": True,
+        **where_it_runs(),
     }
+
+
+def where_it_runs() -> dict[str, bool]:
+    """A GPU, where there is one, in bfloat16 with checkpointed gradients; else the CPU in the weights' own type."""
+    import torch
+
+    there = torch.cuda.is_available()
+    return {"use_cpu": not there, "bf16": there, "gradient_checkpointing": there}
 
 
 def lora(rank: int) -> Any:
