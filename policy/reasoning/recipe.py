@@ -14,11 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from contracts.cases import DecidedCase
 from contracts.errors import BadInputError
-from contracts.reasoning import Check, Unparsed, parse_states
 from contracts.records import Digest
-from contracts.taxonomy import Category
 from policy.reasoning.evaluation import Evaluation, evaluate
 from policy.reasoning.models.checkpoint import (
     Checkpoint,
@@ -84,22 +81,6 @@ class Made(NamedTuple):
     folder: Path
     evaluation: Evaluation
     seconds: float | None
-
-
-def plain_cases(cases: Sequence[DecidedCase]) -> list[DecidedCase]:
-    """The cases whose reasoning ends at its check, and good ones in which nothing is against a rule: a cold start's.
-
-    What needs more than content and analysis is left for later, as in R1-Reward (arXiv 2505.02835, 4.2).
-    """
-    found = list[DecidedCase]()
-    for case in cases:
-        read = parse_states(case.reasoning, case.category)
-        if isinstance(read, Unparsed):
-            continue
-        good = case.category is Category.POSITIVE and "nothing in it is against a rule" in read.analysis
-        if good or read.check is Check.PLAIN_VIOLATION:
-            found.append(case)
-    return found
 
 
 def split(rows: Sequence[Row], held_out: float) -> tuple[list[Row], list[Row]]:

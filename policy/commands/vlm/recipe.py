@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from contracts.errors import BadInputError, CheckFailedError
+from contracts.errors import CheckFailedError
 from policy.commands.options import FILE, FOLDER
 from policy.commands.progress import say
 
@@ -16,7 +16,6 @@ FRAME_PX = 64
 @click.option("--out", type=FOLDER, required=True, help="Checkpoints, runs and the page; the same folder goes on.")
 @click.option("--start", type=FOLDER, help="A checkpoint to begin from [a tiny one, built for these cases].")
 @click.option("--media-root", "roots", type=FOLDER, multiple=True, help="Where media may lie [beside the cases].")
-@click.option("--plain", is_flag=True, help="Learn from cases that content and analysis settle, as a cold start does.")
 @click.option("--judge", help="The endpoint that judges consistency in RL [the summary's words].")
 @click.option("--judge-model", default="default", show_default=True, help="Its name there.")
 def recipe(
@@ -24,7 +23,6 @@ def recipe(
     out: Path,
     start: Path | None,
     roots: tuple[Path, ...],
-    plain: bool,
     judge: str | None,
     judge_model: str,
 ) -> None:
@@ -35,35 +33,32 @@ def recipe(
 
     \b
     Example:
-      precedent simulate uploads --out clips --n 4000 --seed 5 --as-cases
-      precedent vlm recipe --cases clips/cases.jsonl --out vlm --plain
+      precedent simulate uploads --out clips --n 4000 --seed 5 --as-cases --plain
+      precedent vlm recipe --cases clips/cases.jsonl --out vlm
     """
     from policy.casebook import Evidence
     from policy.evidence import read_cases
     from policy.reasoning.endpoint import ChatClient, Endpoint
-    from policy.reasoning.recipe import TINY, plain_cases, run_recipe, table_of
+    from policy.reasoning.recipe import TINY, run_recipe, table_of
     from policy.reasoning.rows import ruling_rows
     from policy.reasoning.teaching.pictures import looking
-    from policy.reasoning.training.consistency import EndpointJudge, SummaryJudge
+    from policy.reasoning.training.consistency import EndpointJudge, WordsJudge
     from serving.preprocess.media import MediaError, PoolSettings
 
     cases = read_cases(cases_path)
-    chosen = plain_cases(cases) if plain else cases
-    if not chosen:
-        raise BadInputError(f"{cases_path}: none of {len(cases)} cases is plain, leave --plain away")
     allowed = tuple(root.resolve() for root in roots) or (cases_path.parent.resolve(),)
     with looking(PoolSettings(allowed, 2, TINY.budget.frames, FRAME_PX)) as look:
-        seen = look(chosen)
-    broken = [f"{case.case_id}: {one}" for case, one in zip(chosen, seen, strict=True) if isinstance(one, MediaError)]
+        seen = look(cases)
+    broken = [f"{case.case_id}: {one}" for case, one in zip(cases, seen, strict=True) if isinstance(one, MediaError)]
     if broken:
         say(f"left out {len(broken)} cases whose media cannot be decoded, the first: {broken[0]}")
     found = ruling_rows(
-        (Evidence(case, one) for case, one in zip(chosen, seen, strict=True) if not isinstance(one, MediaError)),
+        (Evidence(case, one) for case, one in zip(cases, seen, strict=True) if not isinstance(one, MediaError)),
         TINY.budget,
     )
     for rule, times in found.left_out.most_common():
         say(f"left out {times}: {rule}")
-    asked = EndpointJudge(ChatClient(Endpoint(judge, judge_model))) if judge else SummaryJudge()
+    asked = EndpointJudge(ChatClient(Endpoint(judge, judge_model))) if judge else WordsJudge()
     made = run_recipe(found.rows, out, TINY, start=start, judge=asked, tick=say)
     for row in table_of(made):
         click.echo(f"{row[0]:8}{row[1]:36}{row[2]:36}{row[3]:36}{row[4]}")

@@ -64,23 +64,26 @@ def opinion_of(reply: str) -> Consistency:
     return 1 if found[1] == "yes" else -1
 
 
-class SummaryJudge:
-    """Reads the summary of a ruling's states by its words, without a model: which category it names.
+class WordsJudge:
+    """Reads by its words, without a model, what a reasoning concludes.
 
-    A summary names a category by its name, with spaces for underscores, and `positive` by `it breaks no rule`; one that
-    names none, or several, is no opinion.
+    The summary of a ruling's states names a category by its name, with spaces for underscores, and `positive` by
+    `breaks no rule`; a preference's reasoning ends with `response 1 is right`, or 2. One that names none, or several,
+    is no opinion.
     """
 
     def consistency(self, reasoning: str, answer: str) -> Consistency:
-        """1 where the summary names the answer alone, -1 where it names another alone, else 0."""
+        """1 where the reasoning names the answer alone, -1 where it names another alone, else 0."""
         found = _SUMMARY.search(reasoning)
-        said = found[1] if found else ""
-        named = {category.value for category, words in _NAMED.items() if words in said}
+        said = found[1] if found else reasoning
+        named = {category.value for category, words in _NAMED.items() if found and words in said}
+        named |= set() if found else set(_PREFERRED.findall(said))
         if len(named) != 1:
             return 0
         return 1 if answer in named else -1
 
 
+_PREFERRED = re.compile(r"response ([12]) is right")
 _SUMMARY = re.compile(r"<summary>(.*)</summary>", re.DOTALL)
 _NAMED = {
     category: "breaks no rule" if category is Category.POSITIVE else category.value.replace("_", " ")
