@@ -62,11 +62,11 @@ class Recipe:
 
 
 TINY = Recipe(
-    sft=SftSettings(steps=150, batch=24, learning_rate=2e-3, save_every=50),
+    sft=SftSettings(steps=130, batch=32, learning_rate=3e-3, save_every=65),
     dpo=DpoSettings(steps=20, batch=12, learning_rate=1e-4, save_every=20),
     rl=ReinforceSettings(learning_rate=5e-5, rollout_batch=64, train_batch=32, micro_batch=32, answers=4, iterations=1),
     rl_steps=12,
-    budget=Budget(frames=1, chars=80),
+    budget=Budget(frames=1, chars=100),
     samples=4,
     sampled_rows=200,
     answer_tokens=48,

@@ -36,6 +36,8 @@ def recipe(
       precedent simulate uploads --out clips --n 4000 --seed 5 --as-cases --plain
       precedent vlm recipe --cases clips/cases.jsonl --out vlm
     """
+    from transformers.utils.logging import disable_progress_bar
+
     from policy.casebook import Evidence
     from policy.evidence import read_cases
     from policy.reasoning.endpoint import ChatClient, Endpoint
@@ -45,6 +47,7 @@ def recipe(
     from policy.reasoning.training.consistency import EndpointJudge, WordsJudge
     from serving.preprocess.media import MediaError, PoolSettings
 
+    disable_progress_bar()
     cases = read_cases(cases_path)
     allowed = tuple(root.resolve() for root in roots) or (cases_path.parent.resolve(),)
     with looking(PoolSettings(allowed, 2, TINY.budget.frames, FRAME_PX)) as look:

@@ -52,6 +52,14 @@ def kept_in(run: Path) -> Any:
     return Curve()
 
 
+def only_kept(trainer: Any) -> Any:
+    """The same trainer, which prints nothing of what it logs."""
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
 def read_curve(run: Path) -> dict[str, Points]:
     """Each figure of a run as (step, value), in the order of steps; a figure that is not finite is left out."""
     path = run / CURVE

@@ -15,7 +15,7 @@ from contracts.errors import BadInputError
 from contracts.reasoning import Unparsed, parse
 from policy.reasoning.models.checkpoint import Checkpoint
 from policy.reasoning.rows import Row
-from policy.reasoning.training.curves import kept_in
+from policy.reasoning.training.curves import kept_in, only_kept
 from policy.reasoning.training.folder import RunFolder
 from policy.reasoning.training.guarded import Guarded
 from policy.reasoning.training.heads import score_answers_only
@@ -112,5 +112,5 @@ def run_dpo(
         callbacks=[kept_in(run.path)],
     )
     tick(f"dpo: {len(pairs)} pairs, {settings.steps} steps of {settings.batch}")
-    trainer.train(resume_from_checkpoint=None if run.last_step is None else str(run.last_step))
+    only_kept(trainer).train(resume_from_checkpoint=None if run.last_step is None else str(run.last_step))
     return merged(trainer.model)
