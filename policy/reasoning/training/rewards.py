@@ -79,8 +79,8 @@ class AnswerReward:
     """Rewards a batch of sampled answers, in the form in which TRL asks its reward functions.
 
     The judge is asked only where the answer is right: elsewhere the reward does not depend on it. Without one,
-    consistency is 0. `unparsed` counts what broke the form, at most `MOST_RULES` rules by name; `scored` keeps the latest
-    batch.
+    consistency is 0. `unparsed` counts what broke the form, at most `MOST_RULES` rules by name; `scored` keeps the
+    latest batch.
     """
 
     judge: ConsistencyJudge | None = None
