@@ -39,7 +39,7 @@ VOTES = (1, 5, 15)
 N_TAUGHT, N_HELD = int(os.environ.get("VOTING_TAUGHT", "2500")), int(os.environ.get("VOTING_PAIRS", "2000"))
 ONLY = (Category.ABUSE_AND_HATE, Category.SEXUAL_CONTENT, Category.EXAGGERATED_CLAIMS, Category.PLAGIARISM)
 """One category of each group."""
-BUDGET = Budget(frames=1, chars=60)
+BUDGET = Budget(frames=1, chars=120)
 SHAPE = InputShape(n_frames=1, frame_px=64, text_buckets=1_024, max_ngrams=512)
 SFT = SftSettings(steps=int(os.environ.get("VOTING_STEPS", "140")), batch=32, learning_rate=3e-3, save_every=1_000)
 RL = ReinforceSettings(learning_rate=1e-4, rollout_batch=64, train_batch=32, micro_batch=32, answers=4)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from contracts.errors import BadInputError
 from contracts.records import Digest
+from contracts.taxonomy import Category
 from policy.reasoning.evaluation import Evaluation, evaluate
 from policy.reasoning.models.checkpoint import (
     Checkpoint,
@@ -66,7 +67,7 @@ TINY = Recipe(
     dpo=DpoSettings(steps=20, batch=12, learning_rate=1e-4, save_every=20),
     rl=ReinforceSettings(learning_rate=5e-5, rollout_batch=64, train_batch=32, micro_batch=32, answers=4, iterations=1),
     rl_steps=12,
-    budget=Budget(frames=1, chars=100),
+    budget=Budget(frames=1, chars=200),
     samples=4,
     sampled_rows=200,
     answer_tokens=48,
@@ -81,6 +82,18 @@ class Made(NamedTuple):
     folder: Path
     evaluation: Evaluation
     seconds: float | None
+
+
+def balanced(rows: Sequence[Row]) -> list[Row]:
+    """At most as many positive rows as violative ones, the first of them: most videos are good, most tags are not."""
+    left = sum(row.solution != Category.POSITIVE.value for row in rows)
+    kept = list[Row]()
+    for row in rows:
+        good = row.solution == Category.POSITIVE.value
+        if not good or left > 0:
+            kept.append(row)
+        left -= good
+    return kept
 
 
 def split(rows: Sequence[Row], held_out: float) -> tuple[list[Row], list[Row]]:
@@ -110,6 +123,7 @@ def run_recipe(
     if len(rows) < LEAST_ROWS or len({row.solution for row in rows}) < 2:
         given = f"{len(rows)} rows of {len({row.solution for row in rows})} categories"
         raise BadInputError(f"{given}, the recipe needs at least {LEAST_ROWS} of at least 2")
+    rows = balanced(rows)
     taught, held = split(rows, recipe.held_out)
     out.mkdir(parents=True, exist_ok=True)
     if start is None:

@@ -13,7 +13,7 @@ from contracts.errors import BadInputError
 from policy.reasoning.adjudicator import VotingAdjudicator
 from policy.reasoning.endpoint import ChatClient, Endpoint
 from policy.reasoning.models.checkpoint import read_record, weights_digest
-from policy.reasoning.recipe import TINY, Recipe, run_recipe, split
+from policy.reasoning.recipe import TINY, Recipe, balanced, run_recipe, split
 from policy.reasoning.rows import Row, question_of
 from policy.reasoning.training.consistency import WordsJudge
 from policy.reasoning.training.dpo import DpoSettings
@@ -54,7 +54,7 @@ def test_every_stage_is_made_once_from_the_one_before_and_the_last_one_serves(
     made = run_recipe(rows, tmp_path / "vlm", SHORT, start=built, judge=WordsJudge(), tick=ticks.append)
     assert [one.stage for one in made] == ["sft", "dpo", "rl"]
     parents = [built, tmp_path / "vlm" / "sft", tmp_path / "vlm" / "dpo"]
-    _, held = split(rows, SHORT.held_out)
+    _, held = split(balanced(rows), SHORT.held_out)
     for one, parent in zip(made, parents, strict=True):
         record = read_record(one.folder)
         assert record is not None
@@ -92,3 +92,12 @@ def test_the_held_out_rows_are_the_same_whoever_asks(rows: list[Row]) -> None:
     assert {row.row_id for row in again} == {row.row_id for row in taught}
     assert len(taught) + len(held) == len(rows)
     assert held
+
+
+def test_good_rows_are_no_more_than_the_others(rows: list[Row]) -> None:
+    kept = balanced(rows)
+    good = [row for row in kept if row.solution == "positive"]
+    others = [row for row in rows if row.solution != "positive"]
+    assert len(good) == min(len(others), len(rows) - len(others))
+    assert good == [row for row in rows if row.solution == "positive"][: len(good)]
+    assert [row for row in kept if row not in good] == others
