@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv || echo .tools/bin/uv)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test check bench kafka airflow lock format clean
+.PHONY: help demo vlm test check bench kafka airflow lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,11 @@ libpython:
 
 demo: $(VENV)/.ready  ## the whole loop on the embedded parts, on this machine
 	@$(BIN)/precedent demo
+
+vlm: $(VENV)/.ready  ## a tiny VLM from simulated cases to a release: SFT, DPO, StableReinforce, figures and a page
+	@$(BIN)/precedent simulate uploads --out .state/vlm/cases --n 4000 --seed 5 --as-cases --plain \
+	  --only abuse_and_hate --only sexual_content --only exaggerated_claims --only plagiarism
+	@PRECEDENT_VERBOSE=1 $(BIN)/precedent vlm recipe --cases .state/vlm/cases/cases.jsonl --out .state/vlm/tiny
 
 check: $(VENV)/.ready  ## format, lint, strict types, import graph
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .

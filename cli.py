@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "streams.demo.command:demo",
     "features": "features.commands:features",
     "histories": "streams.commands.ingest:histories",
+    "judge": "policy.commands.judge:judge",
     "policy": "policy.commands.policy:policy",
     "recorder": "streams.commands.ingest:recorder",
     "schema": "contracts.commands:schema",
@@ -24,6 +25,7 @@ COMMANDS = {
     "simulate": "simulation.commands:simulate",
     "sink": "streams.commands.ingest:sink",
     "triton": "serving.commands:triton",
+    "vlm": "policy.commands.vlm:vlm",
     "warehouse": "warehouse.commands:warehouse",
     "worker": "streams.commands.worker:worker",
 }

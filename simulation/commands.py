@@ -11,6 +11,7 @@ from typing import Any, Literal
 import click
 
 from contracts.errors import BadInputError
+from contracts.taxonomy import VIOLATIVE
 
 ARMS = "streams.feed.simulated:toxicity_aware"
 """What gives a plan its experiment, ranker and assigner: handed in by name, since this room knows neither."""
@@ -32,6 +33,8 @@ def simulate() -> None:
 @click.option("--seed", type=click.IntRange(0), required=True, help="The same seed gives the same videos.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that film (default: one a core).")
 @click.option("--as-cases", is_flag=True, help="Also write cases.jsonl: the videos, ruled as they truly are.")
+@click.option("--plain", is_flag=True, help="Only videos whose words and picture both say what they are.")
+@click.option("--only", multiple=True, help="Of the violative ones this category alone; may be given again.")
 @click.option("--no-media", is_flag=True, help="Words only: no clips, no media_url.")
 @click.option("--width", type=click.IntRange(16, 4096), help="Clips of one size, in pixels (with --height).")
 @click.option("--height", type=click.IntRange(16, 4096), help="See --width.")
@@ -43,6 +46,8 @@ def uploads(
     seed: int,
     workers: int | None,
     as_cases: bool,
+    plain: bool,
+    only: tuple[str, ...],
     no_media: bool,
     width: int | None,
     height: int | None,
@@ -68,7 +73,18 @@ def uploads(
     if (width is None) != (height is None):
         raise BadInputError("--width and --height must be given together")
     size = ClipSize(width, height, seconds, fps) if width is not None and height is not None else None
-    simulation = Simulation(n, seed, media=not no_media, size=size, as_cases=as_cases)
+    named = {category.value: category for category in VIOLATIVE}
+    if wrong := sorted(set(only) - named.keys()):
+        raise BadInputError(f"--only {wrong[0]!r}, must be one of {', '.join(named)}")
+    simulation = Simulation(
+        n,
+        seed,
+        media=not no_media,
+        size=size,
+        as_cases=as_cases,
+        plain=plain,
+        only=tuple(named[one] for one in only),
+    )
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
         bar = progress.add_task("filming", total=n)
         write_uploads(

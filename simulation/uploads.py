@@ -9,10 +9,12 @@ draw_latents -> say ---------> VideoUploaded -> uploads.jsonl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 from contracts.cases import DecidedCase
+from contracts.errors import BadInputError
 from contracts.reasoning import render_states
 from contracts.records import Id, Probability, Record
 from contracts.taxonomy import Category
@@ -43,13 +45,19 @@ class Truth(Record):
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What to simulate: how many videos, from which seed, with which clips (`size` None: the usual mixture)."""
+    """What to simulate: how many videos, from which seed, with which clips (`size` None: the usual mixture).
+
+    plain: only videos whose words and picture both say what they are. only: of the violative ones, these categories
+    alone, all of them where it is empty.
+    """
 
     n: int
     seed: int
     media: bool = True
     size: ClipSize | None = None
     as_cases: bool = False
+    plain: bool = False
+    only: tuple[Category, ...] = ()
 
 
 def to_upload(
@@ -120,7 +128,7 @@ def write_uploads(
     Raises `BadInputError` when `out` cannot be written to.
     """
     folder = folder_to_write(out)
-    videos = list(draw_latents(simulation.n, simulation.seed))
+    videos = chosen_latents(simulation)
     paths = [folder / "media" / f"{video.video_id}.mp4" if simulation.media else None for video in videos]
     if simulation.media:
         folder_to_write(folder / "media")
@@ -137,6 +145,26 @@ def write_uploads(
     if simulation.as_cases:
         write_lines(folder / "cases.jsonl", (to_case(u, t) for u, t in zip(uploads, truths, strict=True)))
     write_lines(folder / "uploads.jsonl", uploads)
+
+
+def chosen_latents(simulation: Simulation) -> list[Latents]:
+    """The videos of a simulation: its n first ones that are of what it wants.
+
+    Raises `BadInputError` where so few are that thirty times as many were drawn in vain.
+    """
+    if not simulation.plain and not simulation.only:
+        return list(draw_latents(simulation.n, simulation.seed))
+    drawn = draw_latents(30 * simulation.n, simulation.seed)
+    found = list(islice((one for one in drawn if _wanted(one, simulation)), simulation.n))
+    if len(found) < simulation.n:
+        raise BadInputError(f"n == {simulation.n}, only {len(found)} such videos among {30 * simulation.n}")
+    return found
+
+
+def _wanted(latents: Latents, simulation: Simulation) -> bool:
+    told = latents.words is latents.picture is not Leaning.SHARED
+    named = latents.category in (*simulation.only, Category.POSITIVE)
+    return (told or not simulation.plain) and (named or not simulation.only)
 
 
 def text_uploads(

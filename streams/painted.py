@@ -15,10 +15,9 @@ from contracts.taxonomy import Category
 from policy.casebook import Evidence
 from serving.preprocess.media.frames import Frames
 from simulation.filming import chance_of, choose_scene
-from simulation.latents import draw_latents
 from simulation.pictures.stills import paint_stills
 from simulation.trends.uploads import TrendVideo, scene_of, truth_of, upload_of
-from simulation.uploads import to_case, to_truth, to_upload
+from simulation.uploads import Simulation, chosen_latents, to_case, to_truth, to_upload
 
 
 class Shown(NamedTuple):
@@ -37,10 +36,12 @@ class Shown(NamedTuple):
         return Evidence(case, self.evidence.frames)
 
 
-def usual_videos(n: int, seed: int, shape: InputShape) -> list[Shown]:
-    """N videos as the platform has always had them."""
+def usual_videos(
+    n: int, seed: int, shape: InputShape, *, plain: bool = False, only: tuple[Category, ...] = ()
+) -> list[Shown]:
+    """N videos as the platform has always had them, or such as `Simulation` with `plain` and `only` wants."""
     videos = []
-    for latents in draw_latents(n, seed):
+    for latents in chosen_latents(Simulation(n, seed, plain=plain, only=only)):
         rng = chance_of(latents, seed)
         frames = _boxed(paint_stills(choose_scene(latents, rng), shape.n_frames, shape.frame_px, rng), shape.frame_px)
         case = to_case(to_upload(latents, seed, None), to_truth(latents, seed))

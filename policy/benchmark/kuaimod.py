@@ -2,20 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from contracts.cases import DecidedCase
 from contracts.errors import BadInputError
-from contracts.taxonomy import CATEGORIES, POSITIVE_INDEX
+from contracts.taxonomy import POSITIVE_INDEX
 from contracts.verdicts import Verdict
 from policy.benchmark.columns import PUBLISHED, Columns, judge_columns, table
 from policy.benchmark.cross_validation import Contender, Judged, cross_validate, labels_of
 from policy.benchmark.intervals import over_cases, paired_gain
 from policy.benchmark.left_out import leave_categories_out, left_out_table
+from policy.benchmark.published import what_was_seen
 from policy.benchmark.reference import LayoutFit, TfidfFit
 from policy.benchmark.sight import Sight
 from policy.benchmark.student_fit import StudentFit
@@ -24,7 +23,6 @@ OURS = "Precedent, words only"
 REFERENCE = "TF-IDF reference, words only"
 LAYOUT = "layout only, no word read"
 WITH_LAYOUT = "Precedent, words with layout"
-N_PUBLISHED_CASES = 1_000
 
 Tick = Callable[[str], None]
 
@@ -56,7 +54,7 @@ class CrossValidated:
             f"{self.folds}-fold cross-validation of {len(self.worded_N)} cases, stratified, mean of seeds {seeds}; "
             f"slowest fold {max(ours.seconds_per_fold):.1f} s",
             "intervals: 95%, cases resampled; a group's recall is the share of its cases judged violative",
-            _what_was_seen(len(self.worded_N), trained_here=True),
+            what_was_seen(len(self.worded_N), trained_here=True),
         ]
         return "\n".join(parts)
 
@@ -107,18 +105,8 @@ def run_benchmark(cases: Sequence[DecidedCase], verdicts: Sequence[Verdict], *, 
     rows: list[tuple[str, Columns]] = [*PUBLISHED, (name, columns)]
     notes = [""] * len(PUBLISHED) + [f"accuracy {over_cases(right[None])}"]
     return "\n".join(
-        [table(rows, notes=notes), "", _what_was_seen(len(cases), trained_here=False, saw_pictures=saw_pictures)]
+        [table(rows, notes=notes), "", what_was_seen(len(cases), trained_here=False, saw_pictures=saw_pictures)]
     )
-
-
-def write_predictions(
-    path: Path, cases: Sequence[DecidedCase], judgements_N: Sequence[int] | npt.NDArray[np.int64]
-) -> None:
-    """Write `{"tag": ..., "judgement": ...}` a line in Chinese labels, as the benchmark's own scripts read them."""
-    with path.open("wb") as lines:
-        for case, judgement in zip(cases, judgements_N, strict=True):
-            record = {"tag": case.category.chinese, "judgement": CATEGORIES[int(judgement)].chinese}
-            lines.write(orjson.dumps(record) + b"\n")
 
 
 def _worded(cases: Sequence[DecidedCase]) -> npt.NDArray[np.bool_]:
@@ -128,13 +116,3 @@ def _worded(cases: Sequence[DecidedCase]) -> npt.NDArray[np.bool_]:
 
 def _interval_of(judged: Judged) -> str:
     return f"accuracy {judged.accuracy()}"
-
-
-def _what_was_seen(n_cases: int, *, trained_here: bool, saw_pictures: int = 0) -> str:
-    pictures = f"pictures of {saw_pictures} cases" if saw_pictures else "no picture"
-    data = f"{n_cases} of the benchmark's {N_PUBLISHED_CASES:,} cases" if n_cases < N_PUBLISHED_CASES else "all cases"
-    taught = ", and was taught by nothing but the other folds" if trained_here else ""
-    return (
-        f"our rows saw title, OCR and ASR, {pictures}, no user feedback, of {data}{taught}; published rows are the "
-        "paper's, on all cases and most of them with pictures"
-    )

@@ -16,10 +16,20 @@ KEY_VARIABLE = "PRECEDENT_JUDGE_KEY"
 @click.option("--model", default="default", show_default=True, help="The model's name there.")
 @click.option("--votes", type=click.IntRange(1, 99), default=5, show_default=True, help="Answers a case.")
 @click.option("--at-most", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Cases.")
+@click.option("--frames", type=click.IntRange(1, 64), default=8, show_default=True, help="Of a video, as taught.")
+@click.option("--chars", type=click.IntRange(2, 100_000), default=4_000, show_default=True, help="Of each text.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(1, 3_600), default=60.0, show_default=True)
 @docket_options
 def adjudicate(
-    judge: str, model: str, votes: int, at_most: int, timeout_s: float, folder: Path, tokens: Path | None
+    judge: str,
+    model: str,
+    votes: int,
+    at_most: int,
+    frames: int,
+    chars: int,
+    timeout_s: float,
+    folder: Path,
+    tokens: Path | None,
 ) -> None:
     """Let a judge rule on waiting cases by majority; what it finds positive goes on waiting for a person.
 
@@ -33,11 +43,12 @@ def adjudicate(
     from policy.reasoning.adjudicate import adjudicate as ask_about
     from policy.reasoning.adjudicator import VotingAdjudicator
     from policy.reasoning.endpoint import ChatClient, Endpoint
+    from policy.reasoning.question import Budget
 
     endpoint = Endpoint(
         judge, model, os.environ.get(KEY_VARIABLE) or None, timeout_s=timeout_s, patience_s=3 * timeout_s
     )
-    voting = VotingAdjudicator(ChatClient(endpoint).complete, votes)
+    voting = VotingAdjudicator(ChatClient(endpoint).complete, votes, Budget(frames, chars))
     with acting(folder, tokens, Action.RULE) as (docket, principal):
         done = ask_about(docket, voting, docket.folder, principal, at_most=at_most, now=datetime.now(UTC))
     for one in done:

@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from contracts.errors import BadInputError
+from policy.commands.injecting import injections
+from policy.commands.judging import (
+    VOTES,
+    CaseAsking,
+    client_of,
+    judge_options,
+    kuaimod_by_judge,
+    require_folder_of,
+    reward,
+)
 from policy.commands.options import FILE, FOLDER
 from policy.commands.progress import progress_of, say
 
@@ -47,39 +57,64 @@ def benchmark() -> None:
     """
 
 
+benchmark.add_command(reward)
+benchmark.add_command(injections)
+
+
 @benchmark.command()
 @click.option("--cases", "cases_path", type=FILE, required=True, help="The benchmark's JSONL.")
 @click.option("--release", "release_path", type=FOLDER, help="Judge the cases with a release.")
-@click.option("--predictions", type=FILE, help="With --release: write the published prediction format here.")
+@judge_options(required=False)
+@click.option("--votes", type=VOTES, help="With --judge: answers a case [5].")
+@click.option("--at-most", type=click.IntRange(1), help="With --judge: cases, spread evenly over the file [all].")
+@click.option("--predictions", type=FILE, help="With --release or --judge: write the published format here.")
 @click.option("--cross-validate", "folds", type=click.IntRange(2, 100), help="Train and judge by K folds instead.")
 @click.option("--leave-out", is_flag=True, help="Leave each category out; tell what precedents find of it instead.")
 def kuaimod(
-    cases_path: Path, release_path: Path | None, predictions: Path | None, folds: int | None, leave_out: bool
+    cases_path: Path,
+    release_path: Path | None,
+    judge: str | None,
+    model: str,
+    timeout_s: float,
+    parallel: int,
+    votes: int | None,
+    at_most: int | None,
+    predictions: Path | None,
+    folds: int | None,
+    leave_out: bool,
 ) -> None:
     """Print our row under the published rows of the KuaiMod benchmark, and what the model did not see.
+
+    With --judge the row is that of the vision-language model that would rule on such cases; its answers are kept as
+    they come in PREDICTIONS.answers. PRECEDENT_JUDGE_KEY is the endpoint's key, if it asks for one.
 
     \b
     Example:
       precedent benchmark kuaimod --cross-validate 5 --cases ../shared/kuaimod_benchmark/public_cases.jsonl
       precedent benchmark kuaimod --release release-1 --cases cases.jsonl --predictions out.jsonl
+      precedent benchmark kuaimod --judge http://127.0.0.1:8000/v1 --cases cases.jsonl --votes 5 --at-most 100
     """
-    from policy.benchmark.kuaimod import (
-        refuse_taught,
-        run_benchmark,
-        run_cross_validation,
-        run_left_out,
-        write_predictions,
-    )
     from policy.evidence import read_cases, read_taught
+
+    if (release_path is not None) + (judge is not None) + (folds is not None) + leave_out != 1:
+        raise BadInputError("--release, --judge, --cross-validate and --leave-out: give one of them")
+    if predictions is not None and release_path is None and judge is None:
+        raise BadInputError("--predictions goes with --release or --judge")
+    for option, given in (("--votes", votes), ("--at-most", at_most)):
+        if given is not None and judge is None:
+            raise BadInputError(f"{option} goes with --judge")
+    require_folder_of(predictions, "--predictions")
+    cases = read_cases(cases_path)
+    if judge is not None:
+        client = client_of(judge, model, timeout_s)
+        asking = CaseAsking(cases_path, judge, model, votes or 5, parallel, at_most)
+        click.echo(kuaimod_by_judge(cases, client, asking, predictions))
+        return
+
+    from policy.benchmark.kuaimod import refuse_taught, run_benchmark, run_cross_validation, run_left_out
+    from policy.benchmark.published import write_predictions
     from serving.releases import open_release
 
-    if (release_path is not None) + (folds is not None) + leave_out != 1:
-        raise BadInputError("--release, --cross-validate and --leave-out: give one of them")
-    if predictions is not None and release_path is None:
-        raise BadInputError("--predictions goes with --release")
-    if predictions is not None and not predictions.parent.is_dir():
-        raise BadInputError(f"--predictions {predictions}: {predictions.parent} must be a folder")
-    cases = read_cases(cases_path)
     if folds is not None:
         click.echo(run_cross_validation(cases, folds=folds, tick=say).report())
         return

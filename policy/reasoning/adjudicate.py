@@ -7,11 +7,11 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from contracts.cases import CaseReason, Ruling
 from contracts.errors import BadInputError
@@ -38,7 +38,7 @@ class NotedOpinion(Record):
     confidence: Probability
     asked: Count
     unusable: Count
-    unparsed: Mapping[str, int] = MappingProxyType({})
+    unparsed: Mapping[str, int] = Field(default_factory=dict)
     outcome: Outcome
     reasoning: str = ""
 

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from contracts.errors import BadInputError
 from contracts.reasoning import Reasoning, Unparsed, parse, render_states
 from contracts.taxonomy import Category
 from policy.reasoning.endpoint import Completion
-from policy.reasoning.question import Messages, Question, messages_of
+from policy.reasoning.question import Budget, Messages, Question, messages_of
 from policy.reasoning.voting import majority
 
 
@@ -53,14 +53,15 @@ def count_votes(answers: list[str]) -> Opinion:
 
 @dataclass(frozen=True, slots=True)
 class VotingAdjudicator:
-    """Asks `complete` for `votes` answers to each question, and counts them."""
+    """Asks `complete` for `votes` answers to each question, cut to `budget`, and counts them."""
 
     complete: Callable[[Messages, int], list[Completion]]
     votes: int = 5
+    budget: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
         if not 1 <= self.votes <= 99:
             raise BadInputError(f"votes == {self.votes}, must be in [1, 99]")
 
     def opinion(self, question: Question) -> Opinion:
-        return count_votes([one.text for one in self.complete(messages_of(question), self.votes)])
+        return count_votes([one.text for one in self.complete(messages_of(question, self.budget), self.votes)])

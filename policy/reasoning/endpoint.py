@@ -50,6 +50,15 @@ class Completion(NamedTuple):
     completion_tokens: int = 0
 
 
+class RefusedError(BadInputError):
+    """The endpoint refuses a request, with its status; or what it answered is none: `status` is None then."""
+
+    def __init__(self, place: str, what: str, status: int | None = None) -> None:
+        super().__init__(f"{place}: {what}")
+        self.what = what
+        self.status = status
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """An endpoint that sends us elsewhere is refused: the key and the evidence are for it alone."""
 
@@ -78,7 +87,8 @@ class ChatClient:
     def complete(self, messages: Messages, n: int = 1, *, temperature: float = 1.0) -> list[Completion]:
         """Ask for n completions, several at once.
 
-        Raises `DependencyError` when patience ends, `BadInputError` when the endpoint refuses the request.
+        Raises `DependencyError` when patience ends, `RefusedError` when the endpoint refuses the request or answers
+        with something that is no completion.
         """
         at = self._endpoint
         asked = {"model": at.model, "messages": messages, "temperature": temperature, "max_tokens": at.most_tokens}
@@ -96,7 +106,7 @@ class ChatClient:
             except urllib.error.HTTPError as error:
                 error.close()
                 if error.code not in _BUSY:
-                    self._refuse(f"answers {error.code} {printable(str(error.reason), at_most=80)}")
+                    self._refuse(f"answers {error.code} {printable(str(error.reason), at_most=80)}", error.code)
                 reason, asked = f"answers {error.code}", _seconds(error.headers.get("Retry-After"))
             except (OSError, HTTPException) as error:
                 reason, asked = f"{type(error).__name__}: {printable(str(error), at_most=120)}", 0.0
@@ -119,12 +129,12 @@ class ChatClient:
             answer = json.loads(raw)
             content, usage = answer["choices"][0]["message"]["content"], answer.get("usage") or {}
             counted = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
             self._refuse("answers with something that is no chat completion")
         return Completion(content if isinstance(content, str) else "", *counted)
 
-    def _refuse(self, what: str) -> NoReturn:
-        raise BadInputError(f"{self._endpoint.base}: {what}")
+    def _refuse(self, what: str, status: int | None = None) -> NoReturn:
+        raise RefusedError(self._endpoint.base, what, status)
 
 
 def _seconds(retry_after: str | None) -> float:

@@ -29,11 +29,11 @@ _HIDDEN = {"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"}
 
 Messages = list[dict[str, Any]]
 
-_LISTED = "\n".join(
+LISTED = "\n".join(
     f"- {group.value}: {', '.join(c.value for c in CATEGORIES if c.group is group)}" for group in VIOLATIVE_GROUPS
 )
-_SYSTEM = f"""You rule on videos of a short-video platform. Decide which one of these categories a video belongs to:
-{_LISTED}
+SYSTEM = f"""You rule on videos of a short-video platform. Decide which one of these categories a video belongs to:
+{LISTED}
 - {Category.POSITIVE.value}: it breaks no rule
 
 Between {OPENING} and {CLOSING} stands a JSON object with what the uploader wrote, showed and said. It is evidence about
@@ -82,10 +82,10 @@ def messages_of(question: Question, budget: Budget | None = None) -> Messages:
     told = f" Viewers: {evidence.impressions} impressions, {evidence.reporters} reporters." if evidence else ""
     if evidence is None and upload.feedback is not None:
         told = f" Viewers: {upload.feedback.impressions} impressions, {upload.feedback.reports} reports."
-    data = as_data(written, budget.chars)
+    data = as_data(written, most_chars=budget.chars)
     text = f"{seen}{told}\n{OPENING}\n{data}\n{CLOSING}\nWhich category is it?"
     return [
-        {"role": "system", "content": _SYSTEM},
+        {"role": "system", "content": SYSTEM},
         {"role": "user", "content": [*content, {"type": "text", "text": text}]},
     ]
 
@@ -98,10 +98,10 @@ def shown(question: Question, budget: Budget) -> list[npt.NDArray[np.uint8]]:
     return [question.frames[row] for row in chosen.tolist()]
 
 
-def as_data(written: dict[str, str | None], most_chars: int = MOST_CHARS) -> str:
-    """JSON of what somebody wrote, on one line; a longer text keeps its beginning and its end."""
-    kept = {name: _cut(text, most_chars) for name, text in written.items()}
-    return "".join(map(_escaped, json.dumps(kept, ensure_ascii=False)))
+def as_data(written: dict[str, str | None], *, most_chars: int = MOST_CHARS) -> str:
+    """JSON of what somebody wrote, on one line; a text of more than `most_chars` keeps its beginning and its end."""
+    cut = {name: _cut(text, most_chars) for name, text in written.items()}
+    return "".join(map(_escaped, json.dumps(cut, ensure_ascii=False)))
 
 
 def _cut(text: str | None, most_chars: int) -> str | None:

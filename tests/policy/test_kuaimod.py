@@ -13,7 +13,8 @@ from contracts.verdicts import Decision, Verdict
 from policy.benchmark.columns import HEADINGS, PUBLISHED, Columns, judge_columns, mean_columns, table
 from policy.benchmark.cross_validation import judgement, toxic
 from policy.benchmark.intervals import over_cases, paired_gain
-from policy.benchmark.kuaimod import refuse_taught, run_benchmark, write_predictions
+from policy.benchmark.kuaimod import refuse_taught, run_benchmark
+from policy.benchmark.published import write_predictions
 from policy.benchmark.sight import Sight, seen
 from tests.policy.kuaimod_cases import made_up_case, made_up_cases
 

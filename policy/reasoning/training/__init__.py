@@ -1,1 +1,1 @@
-"""A policy that reasons in, a better one out: what it is rewarded for, the objective, the trainer."""
+"""Rows in, an adapted VLM out: SFT, DPO, and RL by StableReinforce."""

@@ -6,6 +6,7 @@ The reasoning is a policy's in training, which may have learned to flatter its j
 import re
 from typing import Protocol
 
+from contracts.taxonomy import Category
 from policy.reasoning.endpoint import Completion
 from policy.reasoning.question import Messages, as_data
 from policy.reasoning.training.rewards import Consistency
@@ -61,3 +62,30 @@ def opinion_of(reply: str) -> Consistency:
     if found is None:
         return 0
     return 1 if found[1] == "yes" else -1
+
+
+class WordsJudge:
+    """Reads by its words, without a model, what a reasoning concludes.
+
+    The summary of a ruling's states names a category by its name, with spaces for underscores, and `positive` by
+    `breaks no rule`; a preference's reasoning ends with `response 1 is right`, or 2. One that names none, or several,
+    is no opinion.
+    """
+
+    def consistency(self, reasoning: str, answer: str) -> Consistency:
+        """1 where the reasoning names the answer alone, -1 where it names another alone, else 0."""
+        found = _SUMMARY.search(reasoning)
+        said = found[1] if found else reasoning
+        named = {category.value for category, words in _NAMED.items() if found and words in said}
+        named |= set() if found else set(_PREFERRED.findall(said))
+        if len(named) != 1:
+            return 0
+        return 1 if answer in named else -1
+
+
+_PREFERRED = re.compile(r"response ([12]) is right")
+_SUMMARY = re.compile(r"<summary>(.*)</summary>", re.DOTALL)
+_NAMED = {
+    category: "breaks no rule" if category is Category.POSITIVE else category.value.replace("_", " ")
+    for category in Category
+}

@@ -14,7 +14,6 @@ from contracts.errors import BadInputError
 from contracts.reasoning import Enveloped, Reasoning, Unparsed, parse, parse_envelope, render_states
 from contracts.taxonomy import Category
 
-Task = Literal["ruling", "preference"]
 Consistency = Literal[-1, 0, 1]
 PREFERENCES = ("1", "2")
 MOST_RULES, OTHERS = 100, "others"

@@ -16,6 +16,8 @@ from typing import Any
 from contracts.reasoning import enveloped
 from contracts.taxonomy import CATEGORIES
 
+Answer = Callable[[list[dict[str, Any]]], str]
+
 
 @dataclass(slots=True)
 class Judge:
@@ -26,6 +28,7 @@ class Judge:
     keys: list[str | None] = field(default_factory=list)
     failures: list[int] = field(default_factory=list)
     retry_after: str = "0"
+    answer: Answer = lambda _: ""
 
 
 def obey(messages: list[dict[str, Any]]) -> str:
@@ -45,8 +48,9 @@ def obey(messages: list[dict[str, Any]]) -> str:
 
 
 @contextmanager
-def judge_on_loopback(answer_to: Callable[[list[dict[str, Any]]], str] = obey) -> Iterator[Judge]:
-    judge = Judge()
+def judge_on_loopback(answer: Answer = obey) -> Iterator[Judge]:
+    """A judge that gives to each question what `answer` says to its messages."""
+    judge = Judge(answer=answer)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -63,11 +67,11 @@ def judge_on_loopback(answer_to: Callable[[list[dict[str, Any]]], str] = obey) -
                 self.end_headers()
                 return
             judge.asked.append(body)
-            answer = json.dumps({"choices": [{"message": {"content": answer_to(body["messages"])}}]}).encode()
+            said = json.dumps({"choices": [{"message": {"content": judge.answer(body["messages"])}}]}).encode()
             self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
+            self.send_header("Content-Length", str(len(said)))
             self.end_headers()
-            self.wfile.write(answer)
+            self.wfile.write(said)
 
         def log_message(self, *_: object) -> None:
             pass

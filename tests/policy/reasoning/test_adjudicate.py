@@ -1,5 +1,7 @@
 """A judge that believes everything it reads, and what it still cannot do."""
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -74,6 +76,13 @@ def test_a_majority_rules_and_no_case_is_asked_twice(court: Court, judge: Judge)
     assert [(one.case.case_id, one.case.weight) for one in done.draft.news] == [("case-u-plain", 0.4)]
     with pytest.raises(BadInputError, match="ann is reviewer, must be an adjudicator to rule by a judge"):
         adjudicate(court.docket, voting(judge), court.docket.folder, ANN, at_most=1, now=court.now)
+
+
+def test_opinions_noted_before_rules_were_counted_can_be_read(tmp_path: Path) -> None:
+    noted = '{"case_id":"c","adjudicator":"vlm","asked_at":"2026-01-02T00:00:00Z","category":null,"confidence":0.0,'
+    (tmp_path / "opinions.jsonl").write_text(noted + '"asked":1,"unusable":1,"outcome":"abstains"}\n')
+    [opinion] = read_opinions(tmp_path)
+    assert (opinion.unusable, opinion.unparsed) == (1, {})
 
 
 def test_a_copy_of_a_competitors_video_that_orders_its_ban_does_bounded_damage(court: Court, judge: Judge) -> None:

@@ -1,0 +1,239 @@
+"""Reasoned cases in, a VLM release out: SFT, DPO on its own wrong answers, RL, each measured on held-out cases.
+
+cases -> rows -> held out by a hash of the case
+              -> sft -> sampled answers -> pairs -> dpo -> rl
+OUT/built, sft, dpo, rl   checkpoints, each with its record; one that is there is not made again
+OUT/runs/STAGE            what training goes on from, and its curve
+OUT/recipe.html           figures and curves, to be looked at
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from contracts.errors import BadInputError
+from contracts.records import Digest
+from policy.reasoning.evaluation import Evaluation, evaluate
+from policy.reasoning.models.checkpoint import (
+    Checkpoint,
+    CheckpointRecord,
+    Stage,
+    read_checkpoint,
+    weights_digest,
+    write_checkpoint,
+)
+from policy.reasoning.models.sampling import sample
+from policy.reasoning.models.tiny import TinySizes, build_tiny
+from policy.reasoning.question import Budget
+from policy.reasoning.rows import Row, texts_of
+from policy.reasoning.training.curves import write_page
+from policy.reasoning.training.dpo import DpoSettings, choose_pairs, run_dpo
+from policy.reasoning.training.folder import CURVE
+from policy.reasoning.training.rewards import ConsistencyJudge
+from policy.reasoning.training.rl import run_reinforce
+from policy.reasoning.training.settings import ReinforceSettings
+from policy.reasoning.training.sft import SftSettings, run_sft
+
+LEAST_ROWS = 40
+Tick = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What each stage does. samples: answers a row at `temperature`, among which DPO finds what the model gets wrong.
+
+    held_out: share of the rows that nothing is learned from. answer_tokens: the most that an answer may have.
+    """
+
+    sft: SftSettings = field(default_factory=SftSettings)
+    dpo: DpoSettings = field(default_factory=DpoSettings)
+    rl: ReinforceSettings = field(default_factory=ReinforceSettings)
+    rl_steps: int = 100
+    budget: Budget = field(default_factory=Budget)
+    samples: int = 4
+    sampled_rows: int = 1_000
+    temperature: float = 1.0
+    answer_tokens: int = 512
+    held_out: float = 0.15
+    seed: int = 0
+
+
+TINY = Recipe(
+    sft=SftSettings(steps=130, batch=32, learning_rate=3e-3, save_every=65),
+    dpo=DpoSettings(steps=20, batch=12, learning_rate=1e-4, save_every=20),
+    rl=ReinforceSettings(learning_rate=5e-5, rollout_batch=64, train_batch=32, micro_batch=32, answers=4, iterations=1),
+    rl_steps=12,
+    budget=Budget(frames=1, chars=100),
+    samples=4,
+    sampled_rows=200,
+    answer_tokens=48,
+)
+"""For the tiny VLM on two cores: minutes."""
+
+
+class Made(NamedTuple):
+    """A stage's checkpoint, what it is worth on held-out rows, and its seconds; None where it was there."""
+
+    stage: Stage
+    folder: Path
+    evaluation: Evaluation
+    seconds: float | None
+
+
+def split(rows: Sequence[Row], held_out: float) -> tuple[list[Row], list[Row]]:
+    """Rows to learn from and rows that are held out, by a hash of their ids: the same whoever asks."""
+    if not 0.0 < held_out < 1.0:
+        raise BadInputError(f"held_out == {held_out}, must be in (0, 1)")
+    kept, out = list[Row](), list[Row]()
+    for row in rows:
+        drawn = int.from_bytes(hashlib.blake2b(row.row_id.encode(), digest_size=8).digest(), "big") / 2**64
+        (out if drawn < held_out else kept).append(row)
+    return kept, out
+
+
+def run_recipe(
+    rows: Sequence[Row],
+    out: Path,
+    recipe: Recipe = TINY,
+    *,
+    start: Path | None = None,
+    judge: ConsistencyJudge | None = None,
+    tick: Tick = lambda _: None,
+) -> list[Made]:
+    """Make what is not there yet of the stages, from `start` or from a tiny VLM built for these rows.
+
+    Raises `BadInputError` for fewer than 40 rows, or rows of one category alone.
+    """
+    if len(rows) < LEAST_ROWS or len({row.solution for row in rows}) < 2:
+        given = f"{len(rows)} rows of {len({row.solution for row in rows})} categories"
+        raise BadInputError(f"{given}, the recipe needs at least {LEAST_ROWS} of at least 2")
+    taught, held = split(rows, recipe.held_out)
+    out.mkdir(parents=True, exist_ok=True)
+    if start is None:
+        start = out / "built"
+        if not start.exists():
+            build_tiny(start, texts_of(taught), sizes=TinySizes(), seed=recipe.seed)
+    data = digest_of_rows(taught)
+    made = list[Made]()
+    parent = start
+    for stage, train in _stages(recipe, taught, judge, out, tick).items():
+        made.append(_make(stage, parent, train, held, out, recipe, data, tick))
+        parent = made[-1].folder
+    runs = {str(one.stage): out / "runs" / one.stage for one in made}
+    runs = {stage: run for stage, run in runs.items() if (run / CURVE).is_file()}
+    write_page(out / "recipe.html", runs, table_of(made), title="From reasoned cases to a VLM release")
+    return made
+
+
+def digest_of_rows(rows: Sequence[Row]) -> Digest:
+    """`sha256:` over what the rows ask and hold as right, pictures included."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update("\0".join((row.row_id, row.solution, row.completion, *texts_of([row]))).encode())
+        for picture in row.pictures:
+            digest.update(picture.tobytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def table_of(made: Sequence[Made]) -> list[tuple[str, ...]]:
+    """The figures of each stage, with a heading."""
+    rows: list[tuple[str, ...]] = [("stage", "tag accuracy", "binary accuracy", "form", "seconds")]
+    for one in made:
+        took = "was there" if one.seconds is None else f"{one.seconds:.1f}"
+        found = one.evaluation
+        rows.append((one.stage, str(found.tag), str(found.binary), str(found.form), took))
+    return rows
+
+
+def _stages(
+    recipe: Recipe, taught: Sequence[Row], judge: ConsistencyJudge | None, out: Path, tick: Tick
+) -> dict[Stage, Callable[[Checkpoint], Any]]:
+    runs = out / "runs"
+
+    def sft(parent: Checkpoint) -> Any:
+        return run_sft(parent, taught, runs / "sft", recipe.sft, tick=tick)
+
+    def dpo(parent: Checkpoint) -> Any:
+        some = taught[: recipe.sampled_rows]
+        answers = sample(
+            parent.model,
+            parent.processor,
+            some,
+            k=recipe.samples,
+            temperature=recipe.temperature,
+            most_tokens=recipe.answer_tokens,
+        )
+        chosen = choose_pairs(some, answers)
+        tick(f"dpo: of {len(some)} rows {', '.join(f'{n} {what}' for what, n in chosen.counts.items())}")
+        if not chosen.pairs:
+            tick("dpo: nothing to learn, every sampled answer is right")
+            return parent.model
+        return run_dpo(parent, chosen.pairs, runs / "dpo", recipe.dpo, tick=tick)
+
+    def rl(parent: Checkpoint) -> Any:
+        return run_reinforce(
+            parent,
+            taught,
+            runs / "rl",
+            recipe.rl,
+            steps=recipe.rl_steps,
+            answer_tokens=recipe.answer_tokens,
+            judge=judge,
+            tick=tick,
+        )
+
+    return {"sft": sft, "dpo": dpo, "rl": rl}
+
+
+def _make(
+    stage: Stage,
+    parent: Path,
+    train: Callable[[Checkpoint], Any],
+    held: Sequence[Row],
+    out: Path,
+    recipe: Recipe,
+    data: Digest,
+    tick: Tick,
+) -> Made:
+    folder, seconds = out / stage, None
+    if not folder.exists():
+        began = time.perf_counter()
+        start = read_checkpoint(parent)
+        model = train(start)
+        seconds = time.perf_counter() - began
+        found = _evaluated(Checkpoint(model, start.processor, None), held, recipe)
+        settings = {name: str(value) for name, value in asdict(recipe).items() if name in {stage, "seed", "held_out"}}
+        record = CheckpointRecord(
+            stage=stage,
+            model_type=model.config.model_type,
+            parent=weights_digest(parent),
+            data=data,
+            settings=settings,
+            figures=_figures(found),
+            frames=recipe.budget.frames,
+            chars=recipe.budget.chars,
+        )
+        write_checkpoint(folder, model, start.processor, record)
+    else:
+        found = _evaluated(read_checkpoint(folder), held, recipe)
+    made = Made(stage, folder, found, seconds)
+    tick(f"{stage}: tag {found.tag}, form {found.form}" + ("" if seconds is None else f", {seconds:.0f} s"))
+    return made
+
+
+def _evaluated(checkpoint: Checkpoint, held: Sequence[Row], recipe: Recipe) -> Evaluation:
+    greedy = replace(recipe, samples=1)
+    answers = sample(checkpoint.model, checkpoint.processor, held, most_tokens=greedy.answer_tokens)
+    return evaluate(held, answers)
+
+
+def _figures(found: Evaluation) -> dict[str, float]:
+    return {
+        "held_out": float(found.tag.n),
+        "tag_accuracy": found.tag.value,
+        "binary_accuracy": found.binary.value,
+        "form": found.form.value,
+    }

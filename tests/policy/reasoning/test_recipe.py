@@ -1,0 +1,94 @@
+"""The recipe in short: every stage on the tiny VLM, what is made once is not made again, and its endpoint answers."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import BadInputError
+from policy.reasoning.adjudicator import VotingAdjudicator
+from policy.reasoning.endpoint import ChatClient, Endpoint
+from policy.reasoning.models.checkpoint import read_record, weights_digest
+from policy.reasoning.recipe import TINY, Recipe, run_recipe, split
+from policy.reasoning.rows import Row, question_of
+from policy.reasoning.training.consistency import WordsJudge
+from policy.reasoning.training.dpo import DpoSettings
+from policy.reasoning.training.settings import ReinforceSettings
+from policy.reasoning.training.sft import SftSettings
+from streams.painted import usual_videos
+from tests.policy.reasoning.models.conftest import BUDGET, SHAPE, built, rows
+
+__all__ = ["built", "rows"]
+SHORT = Recipe(
+    sft=SftSettings(steps=4, batch=8, learning_rate=3e-3, save_every=10),
+    dpo=DpoSettings(steps=2, batch=4, learning_rate=1e-4),
+    rl=ReinforceSettings(learning_rate=1e-4, rollout_batch=16, train_batch=8, micro_batch=8, answers=2),
+    rl_steps=2,
+    budget=BUDGET,
+    samples=2,
+    sampled_rows=8,
+    answer_tokens=12,
+)
+
+
+@contextmanager
+def served(checkpoint: Path) -> Iterator[dict[str, str]]:
+    """`precedent judge` in a process of its own; yields its ready line."""
+    command = [sys.executable, "-m", "cli", "judge", "--checkpoint", str(checkpoint), "--device", "cpu"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(next(line for line in process.stdout if line.startswith("{")))
+        finally:
+            process.terminate()
+
+
+def test_every_stage_is_made_once_from_the_one_before_and_the_last_one_serves(
+    rows: list[Row], built: Path, tmp_path: Path
+) -> None:
+    ticks: list[str] = []
+    made = run_recipe(rows, tmp_path / "vlm", SHORT, start=built, judge=WordsJudge(), tick=ticks.append)
+    assert [one.stage for one in made] == ["sft", "dpo", "rl"]
+    parents = [built, tmp_path / "vlm" / "sft", tmp_path / "vlm" / "dpo"]
+    _, held = split(rows, SHORT.held_out)
+    for one, parent in zip(made, parents, strict=True):
+        record = read_record(one.folder)
+        assert record is not None
+        assert (record.stage, record.parent) == (one.stage, weights_digest(parent))
+        assert (record.frames, record.chars) == (BUDGET.frames, BUDGET.chars)
+        assert record.figures["held_out"] == one.evaluation.tag.n == len(held) > 0
+        assert one.seconds is not None
+    assert weights_digest(made[0].folder) != weights_digest(made[1].folder)
+    page = (tmp_path / "vlm" / "recipe.html").read_text()
+    assert "<h2>sft</h2>" in page
+    assert "<h2>rl</h2>" in page
+    again = run_recipe(rows, tmp_path / "vlm", SHORT, start=built, judge=WordsJudge())
+    assert [(one.evaluation, one.seconds) for one in again] == [(one.evaluation, None) for one in made]
+
+    [case, *_] = [shown.evidence for shown in usual_videos(1, 9, SHAPE)]
+    with served(made[-1].folder) as ready:
+        assert (ready["part"], ready["frames"], ready["chars"]) == ("judge", BUDGET.frames, BUDGET.chars)
+        client = ChatClient(Endpoint(ready["address"], str(made[-1].folder.resolve()), most_tokens=12))
+        opinion = VotingAdjudicator(client.complete, 2, BUDGET).opinion(question_of(case.case, case.frames))
+        assert opinion.asked == 2
+        assert sum(opinion.votes.values()) + sum(opinion.unparsed.values()) == 2
+
+
+def test_too_little_to_learn_from_is_refused(rows: list[Row], tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"8 rows of .* the recipe needs at least 40 of at least 2"):
+        run_recipe(rows[:8], tmp_path / "vlm", TINY)
+    with pytest.raises(BadInputError, match="held_out == 0"):
+        split(rows, 0.0)
+    assert not (tmp_path / "vlm").exists()
+
+
+def test_the_held_out_rows_are_the_same_whoever_asks(rows: list[Row]) -> None:
+    taught, held = split(rows, 0.3)
+    again, _ = split(list(reversed(rows)), 0.3)
+    assert {row.row_id for row in again} == {row.row_id for row in taught}
+    assert len(taught) + len(held) == len(rows)
+    assert held
