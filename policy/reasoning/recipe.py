@@ -63,13 +63,13 @@ class Recipe:
 
 
 TINY = Recipe(
-    sft=SftSettings(steps=130, batch=32, learning_rate=3e-3, save_every=65),
-    dpo=DpoSettings(steps=20, batch=12, learning_rate=1e-4, save_every=20),
-    rl=ReinforceSettings(learning_rate=5e-5, rollout_batch=64, train_batch=32, micro_batch=32, answers=4, iterations=1),
+    sft=SftSettings(steps=160, batch=16, learning_rate=3e-3, save_every=80),
+    dpo=DpoSettings(steps=16, batch=12, learning_rate=2e-5, save_every=16),
+    rl=ReinforceSettings(learning_rate=2e-5, rollout_batch=64, train_batch=32, micro_batch=32, answers=4, iterations=1),
     rl_steps=12,
     budget=Budget(frames=1, chars=200),
     samples=4,
-    sampled_rows=200,
+    sampled_rows=300,
     answer_tokens=48,
 )
 """For the tiny VLM on two cores: minutes."""
