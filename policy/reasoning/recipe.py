@@ -8,9 +8,11 @@ OUT/recipe.html           figures and curves, to be looked at
 """
 
 import hashlib
+import math
+import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +35,7 @@ from policy.reasoning.rows import Row, texts_of
 from policy.reasoning.training.curves import write_page
 from policy.reasoning.training.dpo import DpoSettings, choose_pairs, run_dpo
 from policy.reasoning.training.folder import CURVE
-from policy.reasoning.training.rewards import ConsistencyJudge
+from policy.reasoning.training.rewards import AnswerReward, ConsistencyJudge
 from policy.reasoning.training.rl import run_reinforce
 from policy.reasoning.training.settings import ReinforceSettings
 from policy.reasoning.training.sft import SftSettings, run_sft
@@ -65,8 +67,8 @@ class Recipe:
 TINY = Recipe(
     sft=SftSettings(steps=160, batch=16, learning_rate=3e-3, save_every=80),
     dpo=DpoSettings(steps=16, batch=12, learning_rate=2e-5, save_every=16),
-    rl=ReinforceSettings(learning_rate=2e-5, rollout_batch=64, train_batch=32, micro_batch=32, answers=4, iterations=1),
-    rl_steps=12,
+    rl=ReinforceSettings(learning_rate=1e-4, rollout_batch=64, train_batch=32, micro_batch=32, answers=4, iterations=1),
+    rl_steps=32,
     budget=Budget(frames=1, chars=200),
     samples=4,
     sampled_rows=300,
@@ -75,12 +77,26 @@ TINY = Recipe(
 """For the tiny VLM on two cores: minutes."""
 
 
+class Reward(NamedTuple):
+    """The mean reward of sampled answers, and half of its 95% interval."""
+
+    mean: float
+    half: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ± {self.half:.3f}"
+
+
 class Made(NamedTuple):
-    """A stage's checkpoint, what it is worth on held-out rows, and its seconds; None where it was there."""
+    """A stage's checkpoint, what it is worth on held-out rows, and its seconds; None where it was there.
+
+    evaluation: of the likeliest answer to each row. reward: of `samples` answers to each, by R1-Reward's formula.
+    """
 
     stage: Stage
     folder: Path
     evaluation: Evaluation
+    reward: Reward
     seconds: float | None
 
 
@@ -134,7 +150,7 @@ def run_recipe(
     made = list[Made]()
     parent = start
     for stage, train in _stages(recipe, taught, judge, out, tick).items():
-        made.append(_make(stage, parent, train, held, out, recipe, data, tick))
+        made.append(_make(stage, parent, train, held, judge, out, recipe, data, tick))
         parent = made[-1].folder
     runs = {str(one.stage): out / "runs" / one.stage for one in made}
     runs = {stage: run for stage, run in runs.items() if (run / CURVE).is_file()}
@@ -154,11 +170,11 @@ def digest_of_rows(rows: Sequence[Row]) -> Digest:
 
 def table_of(made: Sequence[Made]) -> list[tuple[str, ...]]:
     """The figures of each stage, with a heading."""
-    rows: list[tuple[str, ...]] = [("stage", "tag accuracy", "binary accuracy", "form", "seconds")]
+    rows: list[tuple[str, ...]] = [("stage", "tag accuracy", "form", "reward of samples", "seconds")]
     for one in made:
         took = "was there" if one.seconds is None else f"{one.seconds:.1f}"
         found = one.evaluation
-        rows.append((one.stage, str(found.tag), str(found.binary), str(found.form), took))
+        rows.append((one.stage, str(found.tag), str(found.form), str(one.reward), took))
     return rows
 
 
@@ -207,6 +223,7 @@ def _make(
     parent: Path,
     train: Callable[[Checkpoint], Any],
     held: Sequence[Row],
+    judge: ConsistencyJudge | None,
     out: Path,
     recipe: Recipe,
     data: Digest,
@@ -218,7 +235,8 @@ def _make(
         start = read_checkpoint(parent)
         model = train(start)
         seconds = time.perf_counter() - began
-        found = _evaluated(Checkpoint(model, start.processor, None), held, recipe)
+        checkpoint = Checkpoint(model, start.processor, None)
+        found, reward = _evaluated(checkpoint, held, recipe), _rewarded(checkpoint, held, judge, recipe)
         settings = {name: str(value) for name, value in asdict(recipe).items() if name in {stage, "seed", "held_out"}}
         record = CheckpointRecord(
             stage=stage,
@@ -226,22 +244,42 @@ def _make(
             parent=weights_digest(parent),
             data=data,
             settings=settings,
-            figures=_figures(found),
+            figures=_figures(found) | {"reward": reward.mean},
             frames=recipe.budget.frames,
             chars=recipe.budget.chars,
         )
         write_checkpoint(folder, model, start.processor, record)
     else:
-        found = _evaluated(read_checkpoint(folder), held, recipe)
-    made = Made(stage, folder, found, seconds)
-    tick(f"{stage}: tag {found.tag}, form {found.form}" + ("" if seconds is None else f", {seconds:.0f} s"))
+        checkpoint = read_checkpoint(folder)
+        found, reward = _evaluated(checkpoint, held, recipe), _rewarded(checkpoint, held, judge, recipe)
+    made = Made(stage, folder, found, reward, seconds)
+    tick(f"{stage}: tag {found.tag}, reward {reward}" + ("" if seconds is None else f", {seconds:.0f} s"))
     return made
 
 
 def _evaluated(checkpoint: Checkpoint, held: Sequence[Row], recipe: Recipe) -> Evaluation:
-    greedy = replace(recipe, samples=1)
-    answers = sample(checkpoint.model, checkpoint.processor, held, most_tokens=greedy.answer_tokens)
-    return evaluate(held, answers)
+    return evaluate(held, sample(checkpoint.model, checkpoint.processor, held, most_tokens=recipe.answer_tokens))
+
+
+def _rewarded(checkpoint: Checkpoint, held: Sequence[Row], judge: ConsistencyJudge | None, recipe: Recipe) -> Reward:
+    """The same rows and the same seed for every stage; the interval goes over rows, whose samples are alike."""
+    import torch
+
+    torch.manual_seed(recipe.seed)
+    answers = sample(
+        checkpoint.model,
+        checkpoint.processor,
+        held,
+        k=recipe.samples,
+        temperature=recipe.temperature,
+        most_tokens=recipe.answer_tokens,
+    )
+    reward = AnswerReward(judge)
+    rows = [
+        statistics.fmean(reward(said, [row.solution] * len(said), [row.task] * len(said)))
+        for row, said in zip(held, answers, strict=True)
+    ]
+    return Reward(statistics.fmean(rows), 1.96 * statistics.stdev(rows) / math.sqrt(len(rows)))
 
 
 def _figures(found: Evaluation) -> dict[str, float]:
