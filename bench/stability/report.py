@@ -118,7 +118,7 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 
 def picture_of(runs: Runs, grid: Grid) -> str:
     """A self-contained SVG: a square a cell and variant, the darker the more of its runs failed."""
-    side, left, top = 14, 300, 70
+    side, left, top = 14, 300, 92
     width = left + len(VARIANTS) * (len(grid.steps) * side + 20) + 120
     lines = [(r, rate, lag) for r in grid.rewards for rate in grid.learning_rates for lag in grid.lags]
     height = top + len(lines) * side + 60

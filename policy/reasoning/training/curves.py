@@ -11,7 +11,7 @@ from contracts.errors import BadInputError
 from policy.reasoning.training.folder import CURVE
 
 Points = list[tuple[float, float]]
-WIDE, HIGH, EDGE = 420, 190, 42
+WIDE, HIGH, EDGE = 420, 190, 56
 SHOWN = (
     "loss",
     "mean_token_accuracy",
