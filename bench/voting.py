@@ -41,7 +41,7 @@ ONLY = (Category.ABUSE_AND_HATE, Category.SEXUAL_CONTENT, Category.EXAGGERATED_C
 """One category of each group."""
 BUDGET = Budget(frames=1, chars=120)
 SHAPE = InputShape(n_frames=1, frame_px=64, text_buckets=1_024, max_ngrams=512)
-SFT = SftSettings(steps=int(os.environ.get("VOTING_STEPS", "140")), batch=32, learning_rate=3e-3, save_every=1_000)
+SFT = SftSettings(steps=int(os.environ.get("VOTING_STEPS", "240")), batch=16, learning_rate=3e-3, save_every=1_000)
 RL = ReinforceSettings(learning_rate=1e-4, rollout_batch=64, train_batch=32, micro_batch=32, answers=4)
 RL_STEPS = int(os.environ.get("VOTING_RL_STEPS", "20"))
 TOKENS = 48
