@@ -12,7 +12,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,51 +30,17 @@ from policy.reasoning.models.checkpoint import (
 )
 from policy.reasoning.models.sampling import sample
 from policy.reasoning.models.tiny import TinySizes, build_tiny
-from policy.reasoning.question import Budget
+from policy.reasoning.recipe_settings import TINY, Recipe
 from policy.reasoning.rows import Row, texts_of
 from policy.reasoning.training.curves import write_page
-from policy.reasoning.training.dpo import DpoSettings, choose_pairs, run_dpo
+from policy.reasoning.training.dpo import choose_pairs, run_dpo
 from policy.reasoning.training.folder import CURVE
 from policy.reasoning.training.rewards import AnswerReward, ConsistencyJudge
 from policy.reasoning.training.rl import run_reinforce
-from policy.reasoning.training.settings import ReinforceSettings
-from policy.reasoning.training.sft import SftSettings, run_sft
+from policy.reasoning.training.sft import run_sft
 
 LEAST_ROWS = 40
 Tick = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What each stage does. samples: answers a row at `temperature`, among which DPO finds what the model gets wrong.
-
-    held_out: share of the rows that nothing is learned from. answer_tokens: the most that an answer may have.
-    """
-
-    sft: SftSettings = field(default_factory=SftSettings)
-    dpo: DpoSettings = field(default_factory=DpoSettings)
-    rl: ReinforceSettings = field(default_factory=ReinforceSettings)
-    rl_steps: int = 100
-    budget: Budget = field(default_factory=Budget)
-    samples: int = 4
-    sampled_rows: int = 1_000
-    temperature: float = 1.0
-    answer_tokens: int = 512
-    held_out: float = 0.15
-    seed: int = 0
-
-
-TINY = Recipe(
-    sft=SftSettings(steps=160, batch=16, learning_rate=3e-3, save_every=80),
-    dpo=DpoSettings(steps=16, batch=12, learning_rate=2e-5, save_every=16),
-    rl=ReinforceSettings(learning_rate=1e-4, rollout_batch=64, train_batch=32, micro_batch=32, answers=4, iterations=1),
-    rl_steps=32,
-    budget=Budget(frames=1, chars=200),
-    samples=4,
-    sampled_rows=300,
-    answer_tokens=48,
-)
-"""For the tiny VLM on two cores: minutes."""
 
 
 class Reward(NamedTuple):

@@ -8,14 +8,13 @@ from contracts.errors import CheckFailedError
 from policy.commands.options import FILE, FOLDER
 from policy.commands.progress import say
 
-FRAME_PX = 64
-
 
 @click.command()
 @click.option("--cases", "cases_path", type=FILE, required=True, help="JSONL of decided cases with reasonings.")
 @click.option("--out", type=FOLDER, required=True, help="Checkpoints, runs and the page; the same folder goes on.")
 @click.option("--start", type=FOLDER, help="A checkpoint to begin from [a tiny one, built for these cases].")
 @click.option("--media-root", "roots", type=FOLDER, multiple=True, help="Where media may lie [beside the cases].")
+@click.option("--recipe", "settings", type=FILE, help="TOML of what each stage does [the tiny VLM's].")
 @click.option("--judge", help="The endpoint that judges consistency in RL [the summary's words].")
 @click.option("--judge-model", default="default", show_default=True, help="Its name there.")
 def recipe(
@@ -23,6 +22,7 @@ def recipe(
     out: Path,
     start: Path | None,
     roots: tuple[Path, ...],
+    settings: Path | None,
     judge: str | None,
     judge_model: str,
 ) -> None:
@@ -35,34 +35,37 @@ def recipe(
     Example:
       precedent simulate uploads --out clips --n 4000 --seed 5 --as-cases --plain
       precedent vlm recipe --cases clips/cases.jsonl --out vlm
+      precedent vlm recipe --cases cases.jsonl --out 7b --start QWEN2.5-VL-FOLDER --recipe deploy/vllm/qwen-7b.toml
     """
     from transformers.utils.logging import disable_progress_bar
 
     from policy.casebook import Evidence
     from policy.evidence import read_cases
     from policy.reasoning.endpoint import ChatClient, Endpoint
-    from policy.reasoning.recipe import TINY, run_recipe, table_of
+    from policy.reasoning.recipe import run_recipe, table_of
+    from policy.reasoning.recipe_settings import TINY, read_recipe
     from policy.reasoning.rows import ruling_rows
     from policy.reasoning.teaching.pictures import looking
     from policy.reasoning.training.consistency import EndpointJudge, WordsJudge
     from serving.preprocess.media import MediaError, PoolSettings
 
     disable_progress_bar()
+    planned = TINY if settings is None else read_recipe(settings)
     cases = read_cases(cases_path)
     allowed = tuple(root.resolve() for root in roots) or (cases_path.parent.resolve(),)
-    with looking(PoolSettings(allowed, 2, TINY.budget.frames, FRAME_PX)) as look:
+    with looking(PoolSettings(allowed, 2, planned.budget.frames, planned.frame_px)) as look:
         seen = look(cases)
     broken = [f"{case.case_id}: {one}" for case, one in zip(cases, seen, strict=True) if isinstance(one, MediaError)]
     if broken:
         say(f"left out {len(broken)} cases whose media cannot be decoded, the first: {broken[0]}")
     found = ruling_rows(
         (Evidence(case, one) for case, one in zip(cases, seen, strict=True) if not isinstance(one, MediaError)),
-        TINY.budget,
+        planned.budget,
     )
     for rule, times in found.left_out.most_common():
         say(f"left out {times}: {rule}")
     asked = EndpointJudge(ChatClient(Endpoint(judge, judge_model))) if judge else WordsJudge()
-    made = run_recipe(found.rows, out, TINY, start=start, judge=asked, tick=say)
+    made = run_recipe(found.rows, out, planned, start=start, judge=asked, tick=say)
     for row in table_of(made):
         click.echo(f"{row[0]:8}{row[1]:36}{row[2]:36}{row[3]:20}{row[4]}")
     click.echo(f"page     {out / 'recipe.html'}")

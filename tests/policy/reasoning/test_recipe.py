@@ -13,7 +13,8 @@ from contracts.errors import BadInputError
 from policy.reasoning.adjudicator import VotingAdjudicator
 from policy.reasoning.endpoint import ChatClient, Endpoint
 from policy.reasoning.models.checkpoint import read_record, weights_digest
-from policy.reasoning.recipe import TINY, Recipe, balanced, run_recipe, split
+from policy.reasoning.recipe import balanced, run_recipe, split
+from policy.reasoning.recipe_settings import TINY, Recipe, read_recipe
 from policy.reasoning.rows import Row, question_of
 from policy.reasoning.training.consistency import WordsJudge
 from policy.reasoning.training.dpo import DpoSettings
@@ -101,3 +102,24 @@ def test_good_rows_are_no_more_than_the_others(rows: list[Row]) -> None:
     assert len(good) == min(len(others), len(rows) - len(others))
     assert good == [row for row in rows if row.solution == "positive"][: len(good)]
     assert [row for row in kept if row not in good] == others
+
+
+def test_a_recipe_is_read_from_toml_and_what_is_wrong_in_it_is_named(tmp_path: Path) -> None:
+    read = read_recipe(Path(__file__).parents[3] / "deploy" / "vllm" / "qwen-7b.toml")
+    assert (read.rl.learning_rate, read.rl.kl, read.rl.rollout_batch, read.rl.train_batch) == (3e-7, 1e-3, 256, 128)
+    assert (read.budget.frames, read.sft.batch, read.rl.parts.pre_clip) == (8, 4, True)
+    file = tmp_path / "recipe.toml"
+    file.write_text('[rl]\nalgorithm = "reinforce_plus_plus"\nkl = 0')
+    assert read_recipe(file).rl.parts.pre_clip is False
+    for text, said in {
+        "[sft]\nsteps = 0": r"\[sft\]: .*steps, batch and save_every must be at least 1",
+        "[sft]\nstep = 1": r"\[sft\] has 'step', must be one of steps, batch",
+        "[dpo]\nbatch = true": r"\[dpo\] batch == True, must be of type int",
+        "rl = 3": r"rl == 3, must be a table",
+        '[rl]\nalgorithm = "grpo"': r"\[rl\] algorithm == 'grpo', must be one of stable_reinforce",
+        "[rl]\nrollout_batch = 10\ntrain_batch = 5\nmicro_batch = 5": r"\[rl\]: .*filter",
+        "samples": "must be a recipe in TOML",
+    }.items():
+        file.write_text(text)
+        with pytest.raises(BadInputError, match=said):
+            read_recipe(file)
