@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from contracts.errors import BadInputError
+from contracts.reasoning import Unparsed
 from contracts.records import Digest
 from contracts.taxonomy import Category
 from policy.reasoning.evaluation import Evaluation, evaluate
@@ -35,7 +36,7 @@ from policy.reasoning.rows import Row, texts_of
 from policy.reasoning.training.curves import write_page
 from policy.reasoning.training.dpo import choose_pairs, run_dpo
 from policy.reasoning.training.folder import CURVE
-from policy.reasoning.training.rewards import AnswerReward, ConsistencyJudge
+from policy.reasoning.training.rewards import AnswerReward, ConsistencyJudge, read_answer
 from policy.reasoning.training.rl import run_reinforce
 from policy.reasoning.training.sft import run_sft
 
@@ -44,13 +45,18 @@ Tick = Callable[[str], None]
 
 
 class Reward(NamedTuple):
-    """The mean reward of sampled answers, and half of its 95% interval."""
+    """The mean reward of the answers that were sampled to each held-out row."""
 
-    mean: float
-    half: float
+    rows: tuple[float, ...]
 
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} ± {self.half:.3f}"
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.rows)
+
+    def gain(self, before: "Reward") -> tuple[float, float]:
+        """What it is over another stage's on the same rows, and half of the 95% interval of that, paired by row."""
+        gains = [after - then for after, then in zip(self.rows, before.rows, strict=True)]
+        return statistics.fmean(gains), 1.96 * statistics.stdev(gains) / math.sqrt(len(gains))
 
 
 class Made(NamedTuple):
@@ -124,6 +130,16 @@ def run_recipe(
     return made
 
 
+def hard_rows(rows: Sequence[Row], answers: Sequence[Sequence[str]]) -> list[Row]:
+    """The rows that are not answered rightly every time: what RL is for (R1-Reward, arXiv 2505.02835, 4.2)."""
+
+    def right(row: Row, text: str) -> bool:
+        read = read_answer(text, row.task, row.solution)
+        return not isinstance(read, Unparsed) and read.answer == row.solution
+
+    return [row for row, said in zip(rows, answers, strict=True) if not all(right(row, text) for text in said)]
+
+
 def digest_of_rows(rows: Sequence[Row]) -> Digest:
     """`sha256:` over what the rows ask and hold as right, pictures included."""
     digest = hashlib.sha256()
@@ -137,10 +153,15 @@ def digest_of_rows(rows: Sequence[Row]) -> Digest:
 def table_of(made: Sequence[Made]) -> list[tuple[str, ...]]:
     """The figures of each stage, with a heading."""
     rows: list[tuple[str, ...]] = [("stage", "tag accuracy", "form", "reward of samples", "seconds")]
+    before: Reward | None = None
     for one in made:
         took = "was there" if one.seconds is None else f"{one.seconds:.1f}"
         found = one.evaluation
-        rows.append((one.stage, str(found.tag), str(found.form), str(one.reward), took))
+        reward = f"{one.reward.mean:.3f}"
+        if before is not None:
+            reward += " ({:+.3f} ± {:.3f})".format(*one.reward.gain(before))
+        before = one.reward
+        rows.append((one.stage, str(found.tag), str(found.form), reward, took))
     return rows
 
 
@@ -149,20 +170,15 @@ def _stages(
 ) -> dict[Stage, Callable[[Checkpoint], Any]]:
     runs = out / "runs"
 
+    def sampled(parent: Checkpoint, some: Sequence[Row]) -> list[list[str]]:
+        return _sampled(parent, some, recipe)
+
     def sft(parent: Checkpoint) -> Any:
         return run_sft(parent, taught, runs / "sft", recipe.sft, tick=tick)
 
     def dpo(parent: Checkpoint) -> Any:
         some = taught[: recipe.sampled_rows]
-        answers = sample(
-            parent.model,
-            parent.processor,
-            some,
-            k=recipe.samples,
-            temperature=recipe.temperature,
-            most_tokens=recipe.answer_tokens,
-        )
-        chosen = choose_pairs(some, answers)
+        chosen = choose_pairs(some, sampled(parent, some))
         tick(f"dpo: of {len(some)} rows {', '.join(f'{n} {what}' for what, n in chosen.counts.items())}")
         if not chosen.pairs:
             tick("dpo: nothing to learn, every sampled answer is right")
@@ -170,9 +186,12 @@ def _stages(
         return run_dpo(parent, chosen.pairs, runs / "dpo", recipe.dpo, tick=tick)
 
     def rl(parent: Checkpoint) -> Any:
+        some = taught[: 2 * recipe.sampled_rows]
+        hard = hard_rows(some, sampled(parent, some))
+        tick(f"rl: {len(hard)} of {len(some)} rows are not answered rightly every time")
         return run_reinforce(
             parent,
-            taught,
+            hard if len(hard) * recipe.rl.answers >= recipe.rl.rollout_batch else taught,
             runs / "rl",
             recipe.rl,
             steps=recipe.rl_steps,
@@ -219,7 +238,7 @@ def _make(
         checkpoint = read_checkpoint(folder)
         found, reward = _evaluated(checkpoint, held, recipe), _rewarded(checkpoint, held, judge, recipe)
     made = Made(stage, folder, found, reward, seconds)
-    tick(f"{stage}: tag {found.tag}, reward {reward}" + ("" if seconds is None else f", {seconds:.0f} s"))
+    tick(f"{stage}: tag {found.tag}, reward {reward.mean:.3f}" + ("" if seconds is None else f", {seconds:.0f} s"))
     return made
 
 
@@ -228,24 +247,28 @@ def _evaluated(checkpoint: Checkpoint, held: Sequence[Row], recipe: Recipe) -> E
 
 
 def _rewarded(checkpoint: Checkpoint, held: Sequence[Row], judge: ConsistencyJudge | None, recipe: Recipe) -> Reward:
-    """The same rows and the same seed for every stage; the interval goes over rows, whose samples are alike."""
+    """Of answers sampled to the same rows with the same seed for every stage."""
     import torch
 
     torch.manual_seed(recipe.seed)
-    answers = sample(
-        checkpoint.model,
-        checkpoint.processor,
-        held,
-        k=recipe.samples,
-        temperature=recipe.temperature,
-        most_tokens=recipe.answer_tokens,
-    )
+    answers = _sampled(checkpoint, held, recipe)
     reward = AnswerReward(judge)
     rows = [
         statistics.fmean(reward(said, [row.solution] * len(said), [row.task] * len(said)))
         for row, said in zip(held, answers, strict=True)
     ]
-    return Reward(statistics.fmean(rows), 1.96 * statistics.stdev(rows) / math.sqrt(len(rows)))
+    return Reward(tuple(rows))
+
+
+def _sampled(checkpoint: Checkpoint, rows: Sequence[Row], recipe: Recipe) -> list[list[str]]:
+    return sample(
+        checkpoint.model,
+        checkpoint.processor,
+        rows,
+        k=recipe.samples,
+        temperature=recipe.temperature,
+        most_tokens=recipe.answer_tokens,
+    )
 
 
 def _figures(found: Evaluation) -> dict[str, float]:

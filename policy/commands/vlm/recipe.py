@@ -67,7 +67,7 @@ def recipe(
     asked = EndpointJudge(ChatClient(Endpoint(judge, judge_model))) if judge else WordsJudge()
     made = run_recipe(found.rows, out, planned, start=start, judge=asked, tick=say)
     for row in table_of(made):
-        click.echo(f"{row[0]:8}{row[1]:36}{row[2]:36}{row[3]:20}{row[4]}")
+        click.echo(f"{row[0]:8}{row[1]:36}{row[2]:36}{row[3]:26}{row[4]}")
     click.echo(f"page     {out / 'recipe.html'}")
     if bad := [one.stage for one in made if one.evaluation.form.value < 1.0]:
         raise CheckFailedError(f"{', '.join(bad)}: form is below 1 on held-out cases, see {out / 'recipe.html'}")

@@ -13,7 +13,7 @@ from contracts.errors import BadInputError
 from policy.reasoning.adjudicator import VotingAdjudicator
 from policy.reasoning.endpoint import ChatClient, Endpoint
 from policy.reasoning.models.checkpoint import read_record, weights_digest
-from policy.reasoning.recipe import balanced, run_recipe, split
+from policy.reasoning.recipe import Reward, balanced, hard_rows, run_recipe, split
 from policy.reasoning.recipe_settings import TINY, Recipe, read_recipe
 from policy.reasoning.rows import Row, question_of
 from policy.reasoning.training.consistency import WordsJudge
@@ -93,6 +93,19 @@ def test_the_held_out_rows_are_the_same_whoever_asks(rows: list[Row]) -> None:
     assert {row.row_id for row in again} == {row.row_id for row in taught}
     assert len(taught) + len(held) == len(rows)
     assert held
+
+
+def test_hard_rows_are_those_that_are_not_answered_rightly_every_time(rows: list[Row]) -> None:
+    first, second, third, *_ = rows
+    wrong = next(row.completion for row in rows if row.solution != first.solution)
+    answers = [[first.completion, wrong], [second.completion] * 2, [third.completion, "so it is"]]
+    assert hard_rows([first, second, third], answers) == [first, third]
+
+
+def test_rewards_are_compared_row_by_row() -> None:
+    gain, half = Reward((2.0, 1.5, 1.0, 1.5)).gain(Reward((1.0, 1.5, 1.0, 1.5)))
+    assert gain == 0.25
+    assert half == pytest.approx(1.96 * 0.5 / 2)
 
 
 def test_good_rows_are_no_more_than_the_others(rows: list[Row]) -> None:
