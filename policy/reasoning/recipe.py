@@ -29,7 +29,7 @@ from policy.reasoning.models.checkpoint import (
     weights_digest,
     write_checkpoint,
 )
-from policy.reasoning.models.sampling import sample
+from policy.reasoning.models.sampling import longer_than_context, sample
 from policy.reasoning.models.tiny import TinySizes, build_tiny
 from policy.reasoning.recipe_settings import TINY, Recipe
 from policy.reasoning.rows import Row, texts_of
@@ -118,6 +118,7 @@ def run_recipe(
         start = out / "built"
         if not start.exists():
             build_tiny(start, texts_of(taught), sizes=TinySizes(), seed=recipe.seed)
+    taught, held = _fitting(taught, held, start, recipe, tick)
     data = digest_of_rows(taught)
     made = list[Made]()
     parent = start
@@ -128,6 +129,22 @@ def run_recipe(
     runs = {stage: run for stage, run in runs.items() if (run / CURVE).is_file()}
     write_page(out / "recipe.html", runs, table_of(made), title="From reasoned cases to a VLM release")
     return made
+
+
+def _fitting(
+    taught: list[Row], held: list[Row], start: Path, recipe: Recipe, tick: Tick
+) -> tuple[list[Row], list[Row]]:
+    """The rows that fit the model's context with an answer; raises `BadInputError` where a tenth of them does not."""
+    model, processor, _ = read_checkpoint(start)
+    long = longer_than_context(model, processor, [*taught, *held], recipe.answer_tokens)
+    if not long:
+        return taught, held
+    row_id, tokens = max(long.items(), key=lambda one: one[1])
+    told = f"{len(long)} rows do not fit the context, the longest is {row_id} with {tokens} tokens"
+    if 10 * len(long) > len(taught) + len(held):
+        raise BadInputError(f"{told}: lower the budget's frames or chars, or answer_tokens")
+    tick(f"left out: {told}")
+    return [row for row in taught if row.row_id not in long], [row for row in held if row.row_id not in long]
 
 
 def hard_rows(rows: Sequence[Row], answers: Sequence[Sequence[str]]) -> list[Row]:

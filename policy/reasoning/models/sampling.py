@@ -56,6 +56,13 @@ def prompt_of(processor: Any, row: Row) -> str:
     return processor.apply_chat_template(chat_of(row.messages), add_generation_prompt=True, tokenize=False)
 
 
+def longer_than_context(model: Any, processor: Any, rows: Sequence[Row], answer_tokens: int) -> dict[str, int]:
+    """The rows whose prompt and an answer of so many tokens do not fit the model's context: tokens of each, by id."""
+    context = int(model.config.get_text_config().max_position_embeddings)
+    needed = {row.row_id: prompt_tokens(processor, row) + answer_tokens for row in rows}
+    return {row_id: tokens for row_id, tokens in needed.items() if tokens > context}
+
+
 def prompt_tokens(processor: Any, row: Row) -> int:
     """Tokens of a row's prompt, those of its pictures with it."""
     return int(encode(processor, [row])["input_ids"].shape[1])

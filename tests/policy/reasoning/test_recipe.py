@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,12 +80,14 @@ def test_every_stage_is_made_once_from_the_one_before_and_the_last_one_serves(
         assert sum(opinion.votes.values()) + sum(opinion.unparsed.values()) == 2
 
 
-def test_too_little_to_learn_from_is_refused(rows: list[Row], tmp_path: Path) -> None:
+def test_too_little_to_learn_from_or_too_much_to_read_is_refused(rows: list[Row], built: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"8 rows of .* the recipe needs at least 40 of at least 2"):
         run_recipe(rows[:8], tmp_path / "vlm", TINY)
     with pytest.raises(BadInputError, match="held_out == 0"):
         split(rows, 0.0)
     assert not (tmp_path / "vlm").exists()
+    with pytest.raises(BadInputError, match=r"rows do not fit the context, the longest is .* lower the budget's"):
+        run_recipe(rows, tmp_path / "vlm", replace(SHORT, answer_tokens=2_000), start=built)
 
 
 def test_the_held_out_rows_are_the_same_whoever_asks(rows: list[Row]) -> None:

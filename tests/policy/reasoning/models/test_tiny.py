@@ -9,7 +9,7 @@ import torch
 
 from contracts.errors import BadInputError
 from policy.reasoning.models.checkpoint import Checkpoint, weights_digest
-from policy.reasoning.models.sampling import encode, prompt_of, prompt_tokens, sample
+from policy.reasoning.models.sampling import encode, longer_than_context, prompt_of, prompt_tokens, sample
 from policy.reasoning.models.tiny import build_tiny
 from policy.reasoning.rows import Row, chat_of, said_by, texts_of
 from tests.policy.reasoning.models.conftest import SMALL
@@ -68,6 +68,14 @@ def test_it_sees_its_pictures_of_any_size_and_how_many_there_are(checkpoint: Che
     assert torch.isfinite(logits_of(checkpoint, [odd])).all()
     marks = checkpoint.processor.tokenizer(prompt_of(checkpoint.processor, one))["input_ids"]
     assert prompt_tokens(checkpoint.processor, one) == len(marks) + 2 * (16 - 1), "each picture is 16 tokens"
+
+
+def test_rows_that_do_not_fit_the_context_are_named_with_their_tokens(checkpoint: Checkpoint, rows: list[Row]) -> None:
+    tokens = prompt_tokens(checkpoint.processor, rows[0])
+    context = checkpoint.model.config.get_text_config().max_position_embeddings
+    fits, over = context - tokens, context - tokens + 1
+    assert longer_than_context(checkpoint.model, checkpoint.processor, rows[:1], fits) == {}
+    assert longer_than_context(checkpoint.model, checkpoint.processor, rows[:1], over) == {rows[0].row_id: context + 1}
 
 
 def test_as_many_answers_as_were_asked_for_come_in_the_rows_order(checkpoint: Checkpoint, rows: list[Row]) -> None:
