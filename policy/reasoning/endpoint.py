@@ -4,7 +4,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from contracts.errors import BadInputError, DependencyError, printable
+from contracts.reasoning import THINK
 from policy.reasoning.question import Messages
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -127,14 +128,27 @@ class ChatClient:
             self._refuse(f"answers with more than {MOST_BYTES} bytes")
         try:
             answer = json.loads(raw)
-            content, usage = answer["choices"][0]["message"]["content"], answer.get("usage") or {}
+            message, usage = answer["choices"][0]["message"], answer.get("usage") or {}
+            text = said_in(message)
             counted = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
             self._refuse("answers with something that is no chat completion")
-        return Completion(content if isinstance(content, str) else "", *counted)
+        return Completion(text, *counted)
 
     def _refuse(self, what: str, status: int | None = None) -> NoReturn:
         raise RefusedError(self._endpoint.base, what, status)
+
+
+def said_in(message: Mapping[str, Any]) -> str:
+    """What the model said, whole: servers of models that think give their reasoning apart, without its tags.
+
+    Transformers does so as `reasoning_content`, vLLM with a reasoning parser as that or as `reasoning`. Nothing else is
+    mended: where the reasoning did not end, or came twice, the text that is put together is of no form.
+    """
+    content = message.get("content", "")
+    told = content if isinstance(content, str) else ""
+    apart = message.get("reasoning_content") or message.get("reasoning")
+    return f"<{THINK}>{apart}</{THINK}>{told}" if isinstance(apart, str) and apart else told
 
 
 def _seconds(retry_after: str | None) -> float:
