@@ -47,7 +47,7 @@ class Sees:
 
     def opinion(self, question: Question) -> Opinion:
         self.asked.append(question.case_id)
-        return Opinion(Category.FALSE_BENEFITS, 1.0, {}, 3, 0)
+        return Opinion(Category.FALSE_BENEFITS, 1.0, {Category.FALSE_BENEFITS: 3}, 3, {})
 
 
 def test_an_adjudicator_is_not_asked_about_a_case_of_which_half_is_lost(court: Court) -> None:
