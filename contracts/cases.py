@@ -1,12 +1,12 @@
 """Cases and rulings: what was asked about a video, what was decided, and the precedent it makes."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contracts.records import Count, Digest, Event, Id, Probability, Record, Time, Version
-from contracts.taxonomy import Category
+from contracts.taxonomy import N_CATEGORIES, Category
 from contracts.verdicts import Decision, Probabilities
 from contracts.videos import VideoUploaded
 
@@ -97,6 +97,8 @@ class DecidedCase(Record):
 
     sampled: 1 in a plain sample of the uploads; the audit's share, where it drew the case; 0 for what was brought up
     for a reason alone, such as reports or doubt, and speaks for no other upload.
+    votes: how many of a VLM's answers gave each of the 16 categories, where its votes made the ruling; empty where a
+    person did. Its shares are what a student is taught, so that it inherits the doubt.
     """
 
     case_id: Id
@@ -107,3 +109,11 @@ class DecidedCase(Record):
     sampled: Probability = 1.0
     decided_at: Time
     times_cited: Count = 0
+    votes: tuple[Count, ...] = ()
+
+    @model_validator(mode="after")
+    def _votes_of_its_category(self) -> Self:
+        if self.votes and (len(self.votes) != N_CATEGORIES or self.votes[self.category.position] == 0):
+            rule = f"must be {N_CATEGORIES} counts with a vote for {self.category.value}, or none"
+            raise ValueError(f"votes == {self.votes}, {rule} (case {self.case_id})")
+        return self

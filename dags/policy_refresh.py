@@ -1,5 +1,7 @@
 """Every night: the next release from what was ruled since, through the gate and into its seat, or refused for reasons.
 
+Beside it the VLM that rules, where one is deployed, learns what it got wrong of the same rulings, by a gate of its own.
+
 Nobody ruled: the night is skipped. A refusal ends red, as its command ends with 1: what was ruled did not become
 policy, and somebody must look; the old release goes on, and so does the next night.
 """
@@ -46,6 +48,10 @@ def policy_refresh() -> None:
     task(steps.tell_group).expand(line=fallen)
     collected >> mined >> built >> trained >> gated >> way >> [promoted, refused]
     promoted >> fallen
+    refined = task.short_circuit(steps.refine_vlm)(run=RUN)
+    gated_vlm = task(steps.gate_vlm)(run=RUN)
+    promoted_vlm = task(steps.promote_vlm)(run=RUN)
+    collected >> refined >> gated_vlm >> promoted_vlm
 
 
 policy_refresh()

@@ -18,6 +18,7 @@ class DagSettings:
     releases: the root with the pointer.   docket: the register of cases.   runs: a folder a refresh.
     golden: decided cases that teach nothing, which every candidate must pass.   traffic: uploads beside which it is
     compared, None for none.   old: the data snapshot of a first release that names none.
+    vlm: the root of the deployed VLM, None for none.   vlm_recipe: TOML of how it is refined.
     experiments: the file that declares them.   reports: a folder a day.
     """
 
@@ -28,13 +29,26 @@ class DagSettings:
     golden: Path = _STATE / "golden.jsonl"
     traffic: Path | None = None
     old: Path | None = None
+    vlm: Path | None = None
+    vlm_recipe: Path | None = None
     experiments: Path = Path("deploy/experiments.toml")
     reports: Path = _STATE / "reports"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "DagSettings":
         """Read `PRECEDENT_RELEASES` and so on, a variable a folder or file; addresses when they are asked for."""
-        names = ("releases", "docket", "runs", "golden", "traffic", "old", "experiments", "reports")
+        names = (
+            "releases",
+            "docket",
+            "runs",
+            "golden",
+            "traffic",
+            "old",
+            "vlm",
+            "vlm_recipe",
+            "experiments",
+            "reports",
+        )
         given = {name: Path(value) for name in names if (value := environment.get(f"PRECEDENT_{name.upper()}"))}
         return cls(environment, **given)
 

@@ -9,6 +9,7 @@ from contracts.errors import BadInputError, CheckFailedError
 from dags.settings import DagSettings
 
 if TYPE_CHECKING:
+    from policy.reasoning.refinement.nightly import VlmNight
     from policy.refresh.run import RefreshRun
 
 _LONG_S = 3_600.0
@@ -210,6 +211,45 @@ def tell_group(line: str) -> None:
     The group and the figures are a line of `precedent policy refresh --run RUN --step gate`.
     """
     raise CheckFailedError(line)
+
+
+def refine_vlm(run: str) -> int:
+    """`precedent vlm refine --run RUN --step refine`: how many rulings it got wrong, 0 skips the rest of its night."""
+    from policy.reasoning.refinement.nightly import refine_tonight
+    from policy.reasoning.training.consistency import WordsJudge
+
+    if DagSettings.from_environment().vlm is None:
+        return 0
+    refined = refine_tonight(_vlm_night(run), judge=WordsJudge())
+    return 0 if refined is None else len(refined.wrong)
+
+
+def gate_vlm(run: str) -> dict[str, Any]:
+    """`precedent vlm refine --run RUN --step gate`: raises `CheckFailedError` with the reasons where it refuses."""
+    from policy.reasoning.refinement.nightly import gate_tonight
+
+    result = gate_tonight(_vlm_night(run), now=datetime.now(UTC))
+    if not result.passed:
+        raise CheckFailedError(f"the VLM of run {run} is refused: {'; '.join(result.refusals)}")
+    return dict(result.figures)
+
+
+def promote_vlm(run: str) -> str:
+    """`precedent vlm refine --run RUN --step promote`: the checkpoint that rules from now on."""
+    from policy.reasoning.refinement.nightly import promote_tonight
+
+    return promote_tonight(_vlm_night(run), now=datetime.now(UTC)).checkpoint
+
+
+def _vlm_night(run: str) -> "VlmNight":
+    from policy.reasoning.recipe_settings import REFINE_TINY, read_recipe
+    from policy.reasoning.refinement.nightly import VlmNight
+
+    settings = DagSettings.from_environment()
+    if settings.vlm is None:
+        raise BadInputError("PRECEDENT_VLM is not set, must be the root of the deployed VLM")
+    recipe = REFINE_TINY if settings.vlm_recipe is None else read_recipe(settings.vlm_recipe)
+    return VlmNight(_begun(run), settings.vlm, recipe)
 
 
 def _begun(run: str) -> "RefreshRun":

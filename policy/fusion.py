@@ -96,13 +96,12 @@ def _fused(name: str) -> bool:
     return name.split(".", maxsplit=1)[0] in {"picture", "fusion", "head", "signal_mean", "signal_scale"}
 
 
-def moderation_loss(logits_B_K: Tensor, labels_B: Tensor, *, binary_weight: float) -> Tensor:
-    """Mean cross-entropy over the 16 labels plus `binary_weight` times that of violative against positive."""
+def moderation_loss(logits_B_K: Tensor, targets_B_K: Tensor, *, binary_weight: float) -> Tensor:
+    """Mean cross-entropy to the targets plus `binary_weight` times that of violative against positive."""
     logp = torch.log_softmax(logits_B_K, dim=1)
-    named = nn.functional.nll_loss(logp, labels_B)
+    named = -(targets_B_K * logp).sum(dim=1).mean()
     p_positive = logp[:, POSITIVE_INDEX].exp().clamp(1e-6, 1 - 1e-6)
-    is_positive = (labels_B == POSITIVE_INDEX).to(logp.dtype)
-    return named + binary_weight * nn.functional.binary_cross_entropy(p_positive, is_positive)
+    return named + binary_weight * nn.functional.binary_cross_entropy(p_positive, targets_B_K[:, POSITIVE_INDEX])
 
 
 def fit_fusion(
@@ -110,7 +109,7 @@ def fit_fusion(
     inputs: ModelInputs,
     words_N_K: npt.NDArray[np.float32],
     text_N_T: npt.NDArray[np.float32],
-    labels_N: npt.NDArray[np.int64],
+    targets_N_K: npt.NDArray[np.float32],
     rows: npt.NDArray[np.int64],
     *,
     settings: FusionSettings,
@@ -118,7 +117,7 @@ def fit_fusion(
     start: Weights | None = None,
     tick: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Train picture tower, fusion and head of `student` in place on the cases at `rows`.
+    """Train picture tower, fusion and head of `student` in place on the cases at `rows`, to their targets [N, 16].
 
     With `start` they begin from a parent's weights (`weights_of`), signals scaled as they were there. Raises
     `CheckFailedError` when training diverges.
@@ -154,11 +153,11 @@ def fit_fusion(
             signals[hide[:, 2], N_LAYOUT:] = 0
             picture = student.picture(frames, present)
             logits = student.fuse(words, text, picture, signals, present)
-            labels = torch.from_numpy(labels_N[chunk])
+            targets = torch.from_numpy(targets_N_K[chunk])
             _refuse_divergence(logits, epoch + 1)
-            loss = moderation_loss(logits, labels, binary_weight=settings.binary_weight)
+            loss = moderation_loss(logits, targets, binary_weight=settings.binary_weight)
             if len(shown := torch.nonzero(present[:, FRAMES])[:, 0]):
-                guess = moderation_loss(alone(picture[shown]), labels[shown], binary_weight=settings.binary_weight)
+                guess = moderation_loss(alone(picture[shown]), targets[shown], binary_weight=settings.binary_weight)
                 loss = loss + settings.picture_weight * guess
             optimiser.zero_grad()
             loss.backward()

@@ -7,7 +7,7 @@ violative, is a convex fit of its own: the rare categories would be shrunk away 
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -119,7 +119,7 @@ def tfidf(inputs: ModelInputs, idf: Floats, *, buckets: int) -> Matrix:
 
 def fit_text(
     inputs: ModelInputs,
-    labels: npt.NDArray[np.int64],
+    targets_N_16: Floats,
     *,
     buckets: int,
     settings: TextSettings,
@@ -130,6 +130,7 @@ def fit_text(
 ) -> TextFit:
     """Fit the text tower on N cases; every case's out-of-sample log-probabilities come from fits without it.
 
+    What a case is to teach are probabilities of the categories; where they are shared, it counts as a case of each.
     `stands_for` [N] is how many uploads each case speaks for where certainty is weighed; 1 where nothing is said. The
     rows `new` span the space of likeness and vote in it before others do, up to a half, and each counts `emphasis`
     times where words are learned: what is new must not be left to chance.
@@ -140,20 +141,20 @@ def fit_text(
     used = np.flatnonzero(words.getnnz(axis=0))
     said = _said(words[:, used], used % buckets)
     unseen = np.zeros((len(inputs), N_CATEGORIES), np.float32)
-    counts = np.ones(len(labels), np.float32)
+    counts = np.ones(len(inputs), np.float32)
     if new is not None:
         counts[new] = emphasis
-    for learned, left in KFold(settings.folds, shuffle=True, random_state=seed).split(labels):
-        unseen[left] = _fit(said, learned, labels, counts, settings)(said.by_field[left])
-    model = _fit(said, np.arange(len(labels)), labels, counts, settings)
+    for learned, left in KFold(settings.folds, shuffle=True, random_state=seed).split(targets_N_16):
+        unseen[left] = _fit(said, learned, targets_N_16, counts, settings)(said.by_field[left])
+    model = _fit(said, np.arange(len(inputs)), targets_N_16, counts, settings)
     whole = _whole(said.by_field)
     projection, shift = _whitened(whole[_some(len(inputs), settings.spanned_by, rng, new)], settings.text_dim)
     embedding = _unit(np.asarray(whole @ projection) - shift).astype(np.float32)
     taught = _some(len(inputs), settings.n_taught, rng, new)
-    violative = (labels != POSITIVE_INDEX).astype(np.float32)
+    violative = 1.0 - targets_N_16[:, POSITIVE_INDEX]
     odds = _odds_of_positive(embedding, taught, violative)
     both = np.stack([odds, unseen[:, POSITIVE_INDEX]], axis=1)
-    stack = _weighed(both, labels == POSITIVE_INDEX, settings, stands_for)
+    stack = _weighed(both, targets_N_16, settings, stands_for)
     unseen[:, POSITIVE_INDEX] = both @ stack[:2] + stack[2]
     table = np.zeros((N_TEXT_FIELDS * buckets, 1 + N_CATEGORIES + settings.text_dim), np.float32)
     table[:, 0] = idf
@@ -223,12 +224,13 @@ def _odds_of_positive(embedding: Floats, taught: npt.NDArray[np.int64], violativ
     return odds
 
 
-def _weighed(
-    both_N_2: Floats, positive_N: npt.NDArray[np.bool_], settings: TextSettings, stands_for: Floats | None
-) -> Floats:
+def _weighed(both_N_2: Floats, targets_N_16: Floats, settings: TextSettings, stands_for: Floats | None) -> Floats:
     """Weights of likeness and words, and a bias; up to `likeness_alone_up_to` cases likeness speaks alone."""
     views = both_N_2 if len(both_N_2) > settings.likeness_alone_up_to else both_N_2 * np.array([1.0, 0.0], np.float32)
-    model = LogisticRegression(C=1e4, max_iter=500).fit(views, positive_N, sample_weight=stands_for)
+    taught = _taught(np.arange(len(views)), _of_two(targets_N_16), stands_for)
+    model = LogisticRegression(C=1e4, max_iter=500).fit(
+        views[taught.rows], taught.labels == 1, sample_weight=taught.counts
+    )
     return np.array([*model.coef_[0], model.intercept_[0]], np.float32) * np.float32(settings.in_sample)
 
 
@@ -248,28 +250,53 @@ def log_probabilities(z_N_16: Floats) -> Floats:
     return np.concatenate([given - np.logaddexp(0, positive), -np.logaddexp(0, -positive)], axis=1)
 
 
+class _Taught(NamedTuple):
+    """M examples: the row of each, the label it is one of, and for how many it counts."""
+
+    rows: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    counts: Floats
+
+
+def _taught(rows: npt.NDArray[np.int64], targets_N_K: Floats, counts_N: Floats | None) -> _Taught:
+    """The cases at `rows`, each as an example of every label that it has a share of."""
+    place, labels = np.nonzero(targets_N_K[rows])
+    rows = rows[place]
+    shares = targets_N_K[rows, labels]
+    return _Taught(rows, labels, shares if counts_N is None else shares * counts_N[rows])
+
+
+def _of_two(targets_N_16: Floats) -> Floats:
+    """Probabilities of violative and of positive, [N, 2]."""
+    positive = targets_N_16[:, POSITIVE_INDEX]
+    return np.stack([1.0 - positive, positive], axis=1)
+
+
 def _fit(
-    said: _Said, rows: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], counts: Floats, settings: TextSettings
+    said: _Said, rows: npt.NDArray[np.int64], targets_N_16: Floats, counts: Floats, settings: TextSettings
 ) -> _Linear:
     """Learn from the cases at `rows` whether one is positive, and which category it is given that it is violative."""
     coefficients = np.zeros((said.by_field.shape[1], N_CATEGORIES), np.float32)
     bias = np.full(N_CATEGORIES, -8.0, np.float32)  # a category without cases is rare, not impossible
-    positive = labels[rows] == POSITIVE_INDEX
     bias[POSITIVE_INDEX] = 0.0
-    if 0 < positive.sum() < len(rows):
-        scale = _telling(said.anywhere[rows], positive, counts[rows])
-        scaled = said.anywhere[rows].multiply(scale[None]).tocsr()
+    taught = _taught(rows, _of_two(targets_N_16), counts)
+    if 0 < taught.labels.sum() < len(taught.labels):
+        anywhere = said.anywhere[taught.rows]
+        scale = _telling(anywhere, taught.labels == 1, taught.counts)
+        scaled = anywhere.multiply(scale[None]).tocsr()
         scaled.eliminate_zeros()
-        weights, intercepts = _logistic(scaled, positive, counts[rows], settings.violative_c, settings.dense_up_to)
+        weights, intercepts = _logistic(
+            scaled, taught.labels == 1, taught.counts, settings.violative_c, settings.dense_up_to
+        )
         coefficients[:, POSITIVE_INDEX] = (weights[0] * scale)[said.place]
         bias[POSITIVE_INDEX] = intercepts[0]
-    rows = rows[~positive]
-    categories = np.unique(labels[rows])
+    taught = _taught(rows, targets_N_16[:, :POSITIVE_INDEX], counts)
+    categories = np.unique(taught.labels)
     if len(categories) < 2:
         bias[categories] = 0.0
         return _Linear(coefficients, bias)
     weights, intercepts = _logistic(
-        said.by_field[rows], labels[rows], counts[rows], settings.category_c, settings.dense_up_to
+        said.by_field[taught.rows], taught.labels, taught.counts, settings.category_c, settings.dense_up_to
     )
     if len(categories) == 2:
         weights, intercepts = np.stack([-weights[0], weights[0]]) / 2, np.array([-1, 1]) * intercepts[0] / 2
@@ -299,7 +326,7 @@ def _logistic(
     (the representer theorem), by the eigenvectors of their inner products.
     """
     if not features.nnz:
-        return _prior(targets, features.shape[1])
+        return _prior(targets, counts, features.shape[1])
     if len(targets) > dense_up_to:
         model = LogisticRegression(C=penalty, max_iter=300, tol=1e-4).fit(features, targets, sample_weight=counts)
         return model.coef_, model.intercept_
@@ -313,11 +340,13 @@ def _logistic(
     return model.coef_ @ (features.T @ (vectors[:, kept] / root)).T, model.intercept_
 
 
-def _prior(targets: npt.NDArray[Any], width: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _prior(
+    targets: npt.NDArray[Any], counts: Floats, width: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Cases without a word teach how frequent each label is."""
-    _, counts = np.unique(targets, return_counts=True)
-    logs = np.log(counts / len(targets))
-    intercepts = logs[1:] - logs[:1] if len(counts) == 2 else logs
+    _, which = np.unique(targets, return_inverse=True)
+    logs = np.log(np.bincount(which, counts) / counts.sum())
+    intercepts = logs[1:] - logs[:1] if len(logs) == 2 else logs
     return np.zeros((len(intercepts), width)), intercepts
 
 

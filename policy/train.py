@@ -132,7 +132,7 @@ def train(
                 lesson.inputs,
                 text.out_of_sample,
                 text.embedding,
-                lesson.labels,
+                lesson.targets,
                 shown,
                 settings=settings.fusion,
                 seed=seed + 1_000 * attempt,
@@ -171,7 +171,7 @@ def _words(
     """The text tower's fit, its axes those of the parent's."""
     text = fit_text(
         lesson.inputs,
-        lesson.labels,
+        lesson.targets,
         buckets=settings.inputs.text_buckets,
         settings=settings.text,
         seed=seed,

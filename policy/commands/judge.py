@@ -10,11 +10,14 @@ from policy.commands.options import FOLDER
 
 
 @click.command()
-@click.option("--checkpoint", type=FOLDER, required=True, help="A folder of transformers' form: ours, or any VLM's.")
+@click.option(
+    "--checkpoint", type=FOLDER, help="A folder of transformers' form: ours, or any VLM's [the deployed one]."
+)
+@click.option("--vlm", "root", type=FOLDER, envvar="PRECEDENT_VLM", default=Path(".state/vlm-root"), show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Plain HTTP without a key: keep it on loopback.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="0 takes a free one.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda:0, ...")
-def judge(checkpoint: Path, host: str, port: int, device: str) -> None:
+def judge(checkpoint: Path | None, root: Path, host: str, port: int, device: str) -> None:
     """Serve a VLM: POST /v1/chat/completions, as `case adjudicate`, `vlm teach` and `benchmark` ask it.
 
     The ready line names the address, and the frames and characters a question that it was taught on has: ask it with
@@ -27,8 +30,10 @@ def judge(checkpoint: Path, host: str, port: int, device: str) -> None:
     """
     from policy.reasoning.models.checkpoint import read_record
     from policy.reasoning.models.serve import serve
+    from policy.reasoning.refinement.seat import deployed
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    checkpoint = checkpoint or deployed(root)
     record = read_record(checkpoint)
     budget = {} if record is None else {"frames": record.frames, "chars": record.chars}
     serve(

@@ -3,44 +3,23 @@
 DOCKET/opinions.jsonl keeps what it thought of each case, so that no case is asked twice. Appeals are heard by people.
 """
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from contracts.cases import CaseReason, Ruling
 from contracts.errors import BadInputError
-from contracts.lines import read_lines
-from contracts.records import Count, Id, Probability, Record, Time
 from contracts.taxonomy import Category
 from policy.docket.files import CaseFile
+from policy.docket.opinions import NotedOpinion, Outcome, note_opinion, read_opinions
 from policy.docket.principals import Principal
 from policy.docket.rules import RulingRefusedError, ruling_id
 from policy.reasoning.adjudicator import NO_OPINION, Adjudicator, Opinion
 from policy.reasoning.question import Question
-
-OPINIONS = "opinions.jsonl"
-Outcome = Literal["ruled", "positive waits for a person", "abstains", "refused", "frames unreadable"]
-
-
-class NotedOpinion(Record):
-    """What an adjudicator thought of a case, and what came of it."""
-
-    case_id: Id
-    adjudicator: Id
-    asked_at: Time
-    category: Category | None
-    confidence: Probability
-    asked: Count
-    unusable: Count
-    unparsed: Mapping[str, int] = Field(default_factory=dict)
-    outcome: Outcome
-    reasoning: str = ""
 
 
 class Court(Protocol):
@@ -91,12 +70,6 @@ def adjudicate(
     return done
 
 
-def read_opinions(folder: Path) -> list[NotedOpinion]:
-    """What adjudicators thought, oldest first; raises `BadInputError` by line."""
-    path = folder / OPINIONS
-    return list(read_lines(path, NotedOpinion)) if path.exists() else []
-
-
 def _question(court: Court, file: CaseFile) -> Question:
     evidence = file.opened.evidence
     digest = None if evidence is None else evidence.frames_digest
@@ -137,11 +110,9 @@ def _note(
         confidence=opinion.confidence,
         asked=opinion.asked,
         unusable=sum(opinion.unparsed.values()),
+        votes=dict(opinion.votes),
         unparsed=dict(opinion.unparsed),
         outcome=outcome,
         reasoning=opinion.reasoning,
     )
-    with (folder / OPINIONS).open("a", encoding="utf-8") as opinions:
-        opinions.write(noted.model_dump_json() + "\n")
-        opinions.flush()
-        os.fsync(opinions.fileno())
+    note_opinion(folder, noted)

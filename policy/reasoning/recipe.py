@@ -111,14 +111,32 @@ def run_recipe(
     if len(rows) < LEAST_ROWS or len({row.solution for row in rows}) < 2:
         given = f"{len(rows)} rows of {len({row.solution for row in rows})} categories"
         raise BadInputError(f"{given}, the recipe needs at least {LEAST_ROWS} of at least 2")
-    rows = balanced(rows)
-    taught, held = split(rows, recipe.held_out)
-    out.mkdir(parents=True, exist_ok=True)
+    taught, held = split(balanced(rows), recipe.held_out)
     if start is None:
+        out.mkdir(parents=True, exist_ok=True)
         start = out / "built"
         if not start.exists():
             build_tiny(start, texts_of(taught), sizes=TinySizes(), seed=recipe.seed)
-    taught, held = _fitting(taught, held, start, recipe, tick)
+    return make_stages(taught, held, out, recipe, start=start, judge=judge, tick=tick)
+
+
+def make_stages(
+    taught: Sequence[Row],
+    held: Sequence[Row],
+    out: Path,
+    recipe: Recipe,
+    *,
+    start: Path,
+    judge: ConsistencyJudge | None = None,
+    tick: Tick = lambda _: None,
+) -> list[Made]:
+    """Make what is not there yet of the stages from `start` on, each measured on the rows `held`, and the page.
+
+    A row counts as often as it is among `taught`; answers are sampled to the first of them. One without a completion
+    is learned from by RL alone.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    taught, held = _fitting(list(taught), list(held), start, recipe, tick)
     data = digest_of_rows(taught)
     made = list[Made]()
     parent = start
@@ -186,15 +204,20 @@ def _stages(
     recipe: Recipe, taught: Sequence[Row], judge: ConsistencyJudge | None, out: Path, tick: Tick
 ) -> dict[Stage, Callable[[Checkpoint], Any]]:
     runs = out / "runs"
+    reasoned = [row for row in taught if row.completion]
+    once = list({row.row_id: row for row in taught}.values())
 
     def sampled(parent: Checkpoint, some: Sequence[Row]) -> list[list[str]]:
         return _sampled(parent, some, recipe)
 
     def sft(parent: Checkpoint) -> Any:
-        return run_sft(parent, taught, runs / "sft", recipe.sft, tick=tick)
+        if not reasoned:
+            tick("sft: nothing to learn, no row has a reasoning")
+            return parent.model
+        return run_sft(parent, reasoned, runs / "sft", recipe.sft, tick=tick)
 
     def dpo(parent: Checkpoint) -> Any:
-        some = taught[: recipe.sampled_rows]
+        some = [row for row in once if row.completion][: recipe.sampled_rows]
         chosen = choose_pairs(some, sampled(parent, some))
         tick(f"dpo: of {len(some)} rows {', '.join(f'{n} {what}' for what, n in chosen.counts.items())}")
         if not chosen.pairs:
@@ -203,12 +226,12 @@ def _stages(
         return run_dpo(parent, chosen.pairs, runs / "dpo", recipe.dpo, tick=tick)
 
     def rl(parent: Checkpoint) -> Any:
-        some = taught[: 2 * recipe.sampled_rows]
+        some = once[: 2 * recipe.sampled_rows]
         hard = hard_rows(some, sampled(parent, some))
         tick(f"rl: {len(hard)} of {len(some)} rows are not answered rightly every time")
         return run_reinforce(
             parent,
-            hard if len(hard) * recipe.rl.answers >= recipe.rl.rollout_batch else taught,
+            hard if len(hard) * recipe.rl.answers >= recipe.rl.rollout_batch else once,
             runs / "rl",
             recipe.rl,
             steps=recipe.rl_steps,

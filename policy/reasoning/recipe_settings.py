@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,14 @@ TINY = Recipe(
     answer_tokens=48,
 )
 """For the tiny VLM on two cores: minutes."""
+
+REFINE_TINY = replace(
+    TINY,
+    sft=SftSettings(steps=60, batch=16, learning_rate=1e-3, save_every=60),
+    dpo=DpoSettings(steps=8, batch=12, learning_rate=2e-5, save_every=8),
+    rl_steps=16,
+)
+"""For a night of the tiny VLM: gentler, it knows most of it."""
 
 _TABLES = {"sft": SftSettings, "dpo": DpoSettings, "rl": ReinforceSettings, "budget": Budget}
 

@@ -11,6 +11,7 @@ from contracts.errors import BadInputError
 from contracts.records import Id, Probability, Record
 from contracts.taxonomy import Category
 from policy.casebook import Evidence
+from policy.publication.precedents import Decided
 from policy.sampling import judges, sample_with_rare
 
 NEWS_SHARE = 0.5
@@ -28,6 +29,19 @@ class Asked(Record):
     said: Category | None
     ruled: Category
     distance: float
+
+    @classmethod
+    def of(cls, one: Decided, *, line: float) -> "Asked":
+        """What was said of a ruled case when it opened, and how far from the toxicity line."""
+        opened = one.opened
+        return cls(
+            case_id=opened.case_id,
+            reason=opened.reason,
+            audited=one.audited,
+            said=None if opened.evidence is None else opened.evidence.category,
+            ruled=one.ruling.category,
+            distance=abs(opened.toxicity - line),
+        )
 
     @property
     def wrong(self) -> bool:

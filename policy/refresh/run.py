@@ -9,18 +9,18 @@ written anew.
 """
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from contracts.errors import BadInputError, first_reason
+from contracts.errors import BadInputError
 from contracts.records import Count, Digest, Probability, Record, Version
 from contracts.releases import GateResult, ReleasePointer, Seat
+from policy.kept import read_whole, write_whole
 from policy.refresh.mining import Asked, Chosen
 
 Step = Literal["collect", "mine", "build", "train", "gate", "promote"]
@@ -127,7 +127,7 @@ class RefreshRun:
     @classmethod
     def resume(cls, home: Path) -> "RefreshRun":
         """Go on with a run that was begun; raises `BadInputError` where none was."""
-        return cls(home, _read(home / "run.json", Plan))
+        return cls(home, read_whole(home / "run.json", Plan))
 
     @property
     def fresh(self) -> Path:
@@ -143,14 +143,14 @@ class RefreshRun:
 
     def found(self, step: Step, kind: type[R]) -> R:
         """What a step found; raises `BadInputError` where it has not run."""
-        return _read(self.home / f"{step}.json", kind)
+        return read_whole(self.home / f"{step}.json", kind)
 
     def once(self, step: Step, kind: type[R], make: Callable[[], R], *, there: Callable[[R], bool]) -> R:
         """Do a step, unless it is done from the same inputs and what it made is still there."""
         path, given = self.home / f"{step}.json", self.home / f".{step}.given"
         inputs = self._inputs(step)
         if path.exists() and given.exists() and given.read_text(encoding="utf-8") == inputs:
-            result = _read(path, kind)
+            result = read_whole(path, kind)
             if there(result):
                 return result
         path.unlink(missing_ok=True)
@@ -170,28 +170,11 @@ class RefreshRun:
         return digest.hexdigest()
 
 
-def write_whole(path: Path, record: Record) -> None:
-    """Write a record so that it is seen whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    draft.replace(path)
-
-
 def clear(folder: Path) -> None:
     """Take away what an earlier attempt left of a folder, and its drafts."""
     for left in (folder, *folder.parent.glob(f".{folder.name}.*")):
         if left.is_dir():
             shutil.rmtree(left)
-
-
-def _read(path: Path, kind: type[R]) -> R:
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise BadInputError(f"{path}: is missing, its step has not run") from None
-    except (OSError, ValidationError) as error:
-        reason = first_reason(error) if isinstance(error, ValidationError) else error
-        raise BadInputError(f"{path}: {reason}") from error
 
 
 Outcome = Collected | Mined | Built | Trained | GateResult | Promoted

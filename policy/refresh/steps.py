@@ -17,6 +17,7 @@ from contracts.errors import BadInputError, CheckFailedError
 from contracts.releases import GateResult
 from policy.benchmark.kuaimod import refuse_taught
 from policy.casebook import Evidence, precedent_ids, read_precedents
+from policy.docket.opinions import read_opinions, votes_for
 from policy.evidence import read_cases, read_taught_categories
 from policy.fusion import read_weights
 from policy.gate.command import gate_files
@@ -24,9 +25,8 @@ from policy.gate.gate import pass_gate
 from policy.gate.results import write_gate_result
 from policy.lineage import Lineage, write_release
 from policy.publication.held import next_version
-from policy.publication.precedents import overruled, select
-from policy.refresh.docket import Rulings, asked_of
-from policy.refresh.mining import choose_mixture, most_telling, share_of_traffic
+from policy.publication.precedents import Rulings, overruled, select
+from policy.refresh.mining import Asked, choose_mixture, most_telling, share_of_traffic
 from policy.refresh.refit import SHARE, RefreshSettings, train_from, train_settings, violative_share
 from policy.refresh.run import Built, Collected, Mined, Promoted, RefreshRun, Trained, clear
 from policy.refresh.snapshots import REFERENCE, Snapshot, open_snapshot, read_snapshot, reference_to, write_snapshot
@@ -58,8 +58,12 @@ def collect(run: RefreshRun, docket: Rulings) -> Collected:
                 f"{run.plan.docket}: 0 new rulings since release {parent.release.version}, a refresh needs at least one"
             )
         by_case = {one.ruling.case_id: one for one in decided}
+        opinions = {one.case_id: one for one in read_opinions(Path(run.plan.docket))}
         fresh = [
-            Evidence(one.case, None if one.frames_digest is None else docket.frames(one.frames_digest))
+            Evidence(
+                one.case.model_copy(update={"votes": votes_for(by_case[one.case.case_id].ruling, opinions)}),
+                None if one.frames_digest is None else docket.frames(one.frames_digest),
+            )
             for one in chosen.precedents
         ]
         clear(run.fresh)
@@ -76,7 +80,7 @@ def collect(run: RefreshRun, docket: Rulings) -> Collected:
             sequence=max(one.sequence for one in decided),
             fresh=str(home),
             snapshot=snapshot.digest,
-            asked=tuple(asked_of(by_case[item.case.case_id], line=line) for item in fresh),
+            asked=tuple(Asked.of(by_case[item.case.case_id], line=line) for item in fresh),
             left_out=tuple(one.case_id for one in chosen.left_out),
             old=old,
             fell=tuple(sorted(fell | (erased & {case.case_id for case in cases}))),
@@ -215,6 +219,12 @@ def _old_of(run: RefreshRun, parent: ReleaseFolder) -> tuple[list[Evidence], str
     if run.plan.old is not None:
         return read_snapshot(Path(run.plan.old)), run.plan.old
     return read_precedents(parent.precedents), None
+
+
+def learned_from(run: RefreshRun) -> tuple[list[Evidence], list[Evidence]]:
+    """The older cases of a refresh, less those that fell, and the newly ruled ones."""
+    collected = run.found("collect", Collected)
+    return _both(run, collected, _parent(run, collected))
 
 
 def _both(run: RefreshRun, collected: Collected, parent: ReleaseFolder) -> tuple[list[Evidence], list[Evidence]]:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from contracts.releases import GateResult
+from policy.publication.precedents import Rulings
 from policy.refresh import steps
-from policy.refresh.docket import Rulings
 from policy.refresh.run import STEPS, Built, Collected, Mined, Outcome, Promoted, RefreshRun, Step, Trained
 from policy.train import Tick
 

@@ -11,8 +11,9 @@ from contracts.taxonomy import Category
 from policy.casebook import Evidence
 from policy.docket.docket import Docket
 from policy.gate.results import fallen_groups
+from policy.kept import write_whole
 from policy.lineage import Lineage, write_release
-from policy.refresh.run import RefreshRun, write_whole
+from policy.refresh.run import RefreshRun
 from policy.refresh.snapshots import write_snapshot
 from policy.releases import promote
 from policy.train import train

@@ -1,9 +1,11 @@
 """Pictures that are moved and trainings that are averaged: by hand."""
 
 import numpy as np
+import pytest
 import torch
 
-from policy.fusion import mean_of, moved
+from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
+from policy.fusion import mean_of, moderation_loss, moved
 
 
 def _one_pixel() -> torch.Tensor:
@@ -41,3 +43,25 @@ def test_a_picture_that_may_not_move_is_mirrored_or_as_it_was() -> None:
 def test_the_mean_of_trainings_is_taken_name_by_name() -> None:
     one, other = {"head.bias": np.array([1.0, 3.0], np.float32)}, {"head.bias": np.array([3.0, 5.0], np.float32)}
     assert mean_of([one, other])["head.bias"].tolist() == [2.0, 4.0]
+
+
+def test_the_loss_of_shared_votes_is_the_mean_of_what_each_vote_would_cost() -> None:
+    logits = torch.randn(1, N_CATEGORIES, generator=torch.Generator().manual_seed(0))
+    certain = torch.eye(N_CATEGORIES)
+    votes = 0.6 * certain[2] + 0.4 * certain[POSITIVE_INDEX]
+
+    def loss(targets: torch.Tensor) -> float:
+        return float(moderation_loss(logits, targets[None], binary_weight=0.5))
+
+    assert loss(votes) == pytest.approx(0.6 * loss(certain[2]) + 0.4 * loss(certain[POSITIVE_INDEX]), abs=1e-6)
+
+
+def test_the_loss_of_a_certain_label_is_its_cross_entropy_and_that_of_violative_or_not() -> None:
+    logits = torch.randn(3, N_CATEGORIES, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([0, 5, POSITIVE_INDEX])
+    p = torch.softmax(logits, dim=1)
+    named = -torch.log(p[torch.arange(3), labels]).mean()
+    good = p[:, POSITIVE_INDEX]
+    two = -torch.log(torch.stack([1 - good[0], 1 - good[1], good[2]])).mean()
+    found = moderation_loss(logits, torch.eye(N_CATEGORIES)[labels], binary_weight=0.5)
+    assert float(found) == pytest.approx(float(named + 0.5 * two), abs=1e-6)

@@ -88,7 +88,13 @@ def test_a_word_that_told_in_titles_tells_in_speech_where_it_told_nothing() -> N
     read = [("grantwheel", "morning"), ("kittens", "morning")] * 20
     heard = [("morning", "grantwheel"), ("morning", "kittens")]
     labels = np.array([0, POSITIVE_INDEX] * 20 + [0, POSITIVE_INDEX, POSITIVE_INDEX, 0])
-    fit = fit_text(_said(read + heard + heard), labels, buckets=BUCKETS, settings=SETTINGS, seed=0)
+    fit = fit_text(
+        _said(read + heard + heard),
+        np.eye(N_CATEGORIES, dtype=np.float32)[labels],
+        buckets=BUCKETS,
+        settings=SETTINGS,
+        seed=0,
+    )
     bad, good = _weight_of_words(fit, _said([(None, "grantwheel"), (None, "kittens")]))
     assert bad < -1.0 < 1.0 < good
 
@@ -98,7 +104,9 @@ def test_a_telling_word_outweighs_the_chatter_that_it_comes_with() -> None:
     good = [(line, None) for line in chatter * 4]
     bad = [(f"{line} grantwheel", None) for line in chatter[:3]]
     labels = np.array([POSITIVE_INDEX] * len(good) + [0] * len(bad))
-    fit = fit_text(_said(good + bad), labels, buckets=BUCKETS, settings=SETTINGS, seed=0)
+    fit = fit_text(
+        _said(good + bad), np.eye(N_CATEGORIES, dtype=np.float32)[labels], buckets=BUCKETS, settings=SETTINGS, seed=0
+    )
     unheard, chatted = _weight_of_words(fit, _said([("see you again grantwheel", None), ("see you again", None)]))
     assert unheard < chatted - 1.0
 
@@ -110,7 +118,9 @@ def test_words_that_tell_no_more_than_each_other_are_learned_as_they_are(
     words: list[tuple[str | None, str | None]],
 ) -> None:
     labels = np.array([0, POSITIVE_INDEX, POSITIVE_INDEX, POSITIVE_INDEX] * 3)
-    fit = fit_text(_said(words), labels, buckets=BUCKETS, settings=SETTINGS, seed=0)
+    fit = fit_text(
+        _said(words), np.eye(N_CATEGORIES, dtype=np.float32)[labels], buckets=BUCKETS, settings=SETTINGS, seed=0
+    )
     (said,) = _weight_of_words(fit, _said([("hello", None)]))
     assert np.isfinite(fit.out_of_sample).all()
     assert said == pytest.approx(0.0, abs=0.02) if (None, None) not in words else said < -1.0
@@ -118,6 +128,37 @@ def test_words_that_tell_no_more_than_each_other_are_learned_as_they_are(
 
 def test_cases_without_a_word_teach_how_frequent_each_label_is() -> None:
     labels = np.array([0] * 3 + [POSITIVE_INDEX] * 9)
-    fit = fit_text(_said([(None, None)] * 12), labels, buckets=BUCKETS, settings=SETTINGS, seed=0)
+    fit = fit_text(
+        _said([(None, None)] * 12),
+        np.eye(N_CATEGORIES, dtype=np.float32)[labels],
+        buckets=BUCKETS,
+        settings=SETTINGS,
+        seed=0,
+    )
     assert fit.bias[POSITIVE_INDEX] == pytest.approx(np.log(9 / 3))
     assert not fit.table[:, 1 + POSITIVE_INDEX].any()
+
+
+def test_words_that_votes_were_divided_on_are_learned_as_divided() -> None:
+    words = [("grantwheel", None), ("kittens", None), ("lampsale", None)] * 12
+    targets = np.zeros((36, N_CATEGORIES), np.float32)
+    targets[0::3, 0] = 1.0
+    targets[1::3, POSITIVE_INDEX] = 1.0
+    targets[2::3, 0] = targets[2::3, POSITIVE_INDEX] = 0.5
+    fit = fit_text(_said(words), targets, buckets=BUCKETS, settings=SETTINGS, seed=0)
+    bad, good, divided = _weight_of_words(fit, _said(words[:3]))
+    assert bad < -1.0 < 1.0 < good
+    assert divided == pytest.approx(0.0, abs=0.2)
+    assert fit.taught_violative[:3].tolist() == [1.0, 0.0, 0.5]
+
+
+def test_a_divided_vote_counts_as_a_case_of_each_that_it_is_divided_on() -> None:
+    # one case of half and half, among certain ones, teaches what one of each at half the count would
+    words = [("grantwheel", None), ("kittens", None)] * 10 + [("lampsale", None)]
+    targets = np.eye(N_CATEGORIES, dtype=np.float32)[[0, POSITIVE_INDEX] * 10 + [0]]
+    halves = targets.copy()
+    halves[-1, 0] = halves[-1, POSITIVE_INDEX] = 0.5
+    certain = fit_text(_said(words), targets, buckets=BUCKETS, settings=SETTINGS, seed=0)
+    divided = fit_text(_said(words), halves, buckets=BUCKETS, settings=SETTINGS, seed=0)
+    (before,), (after,) = (_weight_of_words(fit, _said([("lampsale", None)])) for fit in (certain, divided))
+    assert after > before

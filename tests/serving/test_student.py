@@ -133,7 +133,7 @@ def test_the_tower_gives_what_training_was_told_it_would() -> None:
     ids = np.argsort(rng.random((60, 300)), axis=1)[:, :40].astype(np.int32) * 10
     inputs = ModelInputs(**{**inputs.tensors(), "ngram_ids": ids})
     labels = rng.integers(0, N_CATEGORIES, 60)
-    fit = fit_text(inputs, labels, buckets=BUCKETS, settings=SMALL, seed=0)
+    fit = fit_text(inputs, np.eye(N_CATEGORIES, dtype=np.float32)[labels], buckets=BUCKETS, settings=SMALL, seed=0)
     student = Student(StudentShape(BUCKETS, text_dim=12, n_taught=len(fit.taught), fused=False))
     for name in ("table", "bias", "shift", "taught", "taught_violative", "stack", "unseen_idf"):
         getattr(student.text, name).copy_(torch.from_numpy(getattr(fit, name)))
@@ -152,7 +152,13 @@ def test_the_span_of_the_cases_holds_the_same_optimum_as_all_dimensions() -> Non
     inputs = random_inputs(80, length=30)
     labels = rng.integers(13, N_CATEGORIES, 80)
     fits = [
-        fit_text(inputs, labels, buckets=BUCKETS, settings=replace(SMALL, dense_up_to=limit), seed=0)
+        fit_text(
+            inputs,
+            np.eye(N_CATEGORIES, dtype=np.float32)[labels],
+            buckets=BUCKETS,
+            settings=replace(SMALL, dense_up_to=limit),
+            seed=0,
+        )
         for limit in (0, 1_000)
     ]
     assert np.exp(fits[0].out_of_sample) == pytest.approx(np.exp(fits[1].out_of_sample), abs=0.01)
@@ -196,7 +202,7 @@ def test_cases_without_a_word_teach_how_frequent_each_label_is() -> None:
     inputs = random_inputs(40)
     silent = ModelInputs(**{**inputs.tensors(), "ngram_counts": np.zeros_like(inputs.ngram_counts)})
     labels = np.array([POSITIVE_INDEX] * 30 + [0] * 5 + [1] * 5)
-    fit = fit_text(silent, labels, buckets=BUCKETS, settings=SMALL, seed=0)
+    fit = fit_text(silent, np.eye(N_CATEGORIES, dtype=np.float32)[labels], buckets=BUCKETS, settings=SMALL, seed=0)
     found = np.exp(log_probabilities(torch.from_numpy(fit.bias[None])).numpy())[0]
     assert found[POSITIVE_INDEX] == pytest.approx(0.75)
     assert found[0] == pytest.approx(0.125, abs=0.01)

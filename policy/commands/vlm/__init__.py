@@ -3,6 +3,7 @@
 import click
 
 from policy.commands.vlm.recipe import recipe
+from policy.commands.vlm.refine import deploy, refine
 from policy.commands.vlm.teach import teach
 
 
@@ -16,5 +17,5 @@ def vlm() -> None:
     """
 
 
-for command in (teach, recipe):
+for command in (teach, recipe, deploy, refine):
     vlm.add_command(command)

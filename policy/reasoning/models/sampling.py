@@ -15,11 +15,17 @@ def sample(
     temperature: float = 0.0,
     most_tokens: int = 512,
     batch: int = 64,
+    seed: int | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> list[list[str]]:
-    """K answers to each row, in the rows' order; at temperature 0 the likeliest, which allows k = 1 alone."""
+    """K answers to each row, in the rows' order; at temperature 0 the likeliest, which allows k = 1 alone.
+
+    With a `seed` the same answers each time.
+    """
     import torch
 
+    if seed is not None:
+        torch.manual_seed(seed)
     model.eval()
     found, step = list[list[str]](), max(1, batch // k)
     for start in range(0, len(rows), step):

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from contracts.taxonomy import Category
-from policy.reasoning.adjudicate import adjudicate, read_opinions
+from policy.docket.opinions import read_opinions
+from policy.reasoning.adjudicate import adjudicate
 from policy.reasoning.adjudicator import Opinion
 from policy.reasoning.question import Question
 from tests.policy.docket.cases import frames_digest

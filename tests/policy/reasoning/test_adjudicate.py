@@ -11,9 +11,10 @@ from contracts.taxonomy import Category
 from contracts.verdicts import Decision
 from contracts.videos import VideoUploaded
 from policy.commands.cases import case
+from policy.docket.opinions import read_opinions, votes_for
 from policy.docket.principals import Role, Tokens
 from policy.publication.publish import PublicationSettings
-from policy.reasoning.adjudicate import adjudicate, read_opinions
+from policy.reasoning.adjudicate import adjudicate
 from policy.reasoning.adjudicator import VotingAdjudicator
 from policy.reasoning.endpoint import ChatClient, Endpoint
 from tests.policy.publication.conftest import ANN, LIKE_IT, TREND, VLM, Court, video
@@ -74,6 +75,14 @@ def test_a_majority_rules_and_no_case_is_asked_twice(court: Court, judge: Judge)
     ]
     [done] = court.publish()
     assert [(one.case.case_id, one.case.weight) for one in done.draft.news] == [("case-u-plain", 0.4)]
+    opinions = {one.case_id: one for one in read_opinions(court.docket.folder)}
+    assert opinions["case-u-plain"].votes == {opinions["case-u-plain"].category: 3}
+    [decided] = court.docket.decided()
+    assert sum(votes_for(decided.ruling, opinions)) == 3
+    assert votes_for(decided.ruling.model_copy(update={"by": "person"}), opinions) == ()
+    assert votes_for(decided.ruling.model_copy(update={"ruled_by": "another"}), opinions) == ()
+    assert votes_for(decided.ruling.model_copy(update={"category": Category.PLAGIARISM}), opinions) == ()
+    assert votes_for(decided.ruling, {}) == ()
     with pytest.raises(BadInputError, match="ann is reviewer, must be an adjudicator to rule by a judge"):
         adjudicate(court.docket, voting(judge), court.docket.folder, ANN, at_most=1, now=court.now)
 

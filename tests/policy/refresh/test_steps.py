@@ -15,6 +15,7 @@ from contracts.taxonomy import Category
 from contracts.verdicts import Decision
 from policy.casebook import Evidence
 from policy.docket.docket import Docket, NewCase
+from policy.docket.opinions import NotedOpinion, note_opinion
 from policy.refresh import steps
 from policy.refresh.run import Plan, RefreshRun
 from policy.refresh.snapshots import open_snapshot, read_snapshot, write_snapshot
@@ -24,7 +25,7 @@ from serving.releases import ReleasesRoot, open_release
 from simulation.latents import draw_latents
 from simulation.uploads import to_case, to_truth, to_upload
 from tests.policy.conftest import Trained
-from tests.policy.docket.cases import ANN, NOW, ruling
+from tests.policy.docket.cases import ANN, NOW, VLM, ruling
 
 N_NEW, N_GOLDEN = 24, 30
 
@@ -167,3 +168,29 @@ def test_a_snapshot_is_the_same_folder_for_the_same_cases_and_damage_is_named(tr
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(BadInputError, match=r"part-0000\.parquet: digest is"):
         open_snapshot(home)
+
+
+def test_what_a_vlm_ruled_by_votes_is_learned_with_its_votes(run: RefreshRun) -> None:
+    [item] = spoken(1, 13)
+    docket = docket_of(run)
+    docket.enter([on_docket(item)], now=NOW)
+    hate = Category.ABUSE_AND_HATE
+    judged = ruling(item.case.case_id, hate, VLM, video=item.case.upload.video_id)
+    docket.rule(judged, VLM)
+    noted = NotedOpinion(
+        case_id=item.case.case_id,
+        adjudicator=VLM.name,
+        asked_at=NOW,
+        category=hate,
+        confidence=0.5,
+        asked=5,
+        unusable=1,
+        votes={hate: 3, Category.POSITIVE: 1},
+        outcome="ruled",
+    )
+    note_opinion(docket.folder, noted)
+    collected = steps.collect(run, docket)
+    fresh = {one.case.case_id: one.case for one in read_snapshot(Path(collected.fresh))}
+    assert sum(fresh[item.case.case_id].votes) == 4
+    assert fresh[item.case.case_id].votes[hate.position] == 3
+    assert [sum(case.votes) for name, case in fresh.items() if name != item.case.case_id] == [0] * N_NEW

@@ -1,0 +1,93 @@
+"""`precedent vlm refine | deploy`: the next VLM from the night's rulings, through its gate, into its seat."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from contracts.errors import CheckFailedError
+from policy.commands.options import FILE, FOLDER
+from policy.commands.progress import say
+
+ROOT = click.option(
+    "--vlm",
+    "root",
+    type=FOLDER,
+    envvar="PRECEDENT_VLM",
+    default=Path(".state/vlm-root"),
+    show_default=True,
+    help="The folder that says which VLM rules.",
+)
+Step = Literal["refine", "gate", "promote"]
+
+
+@click.command()
+@click.option("--run", "home", type=FOLDER, required=True, help="The refresh's folder, of which `collect` is done.")
+@ROOT
+@click.option("--step", type=click.Choice(("refine", "gate", "promote")), help="This step alone [all of them].")
+@click.option("--recipe", "settings", type=FILE, help="TOML of what each stage does [the tiny VLM's].")
+@click.option("--judge", help="The endpoint that judges consistency in RL [the summary's words].")
+@click.option("--judge-model", default="default", show_default=True, help="Its name there.")
+def refine(
+    home: Path, root: Path, step: Step | None, settings: Path | None, judge: str | None, judge_model: str
+) -> None:
+    """Post-train the deployed VLM on what it gets wrong of a night's rulings, older cases replayed.
+
+    Rulings without a reasoning by states are learned from by RL alone; `precedent vlm teach` writes such reasonings.
+    The gate compares both VLMs on the refresh's golden cases and on what was got wrong. Exit code 1: it refused.
+
+    \b
+    Example:
+      precedent policy refresh --run .state/refresh/tonight --golden golden.jsonl --step collect
+      precedent vlm refine --run .state/refresh/tonight
+    """
+    from transformers.utils.logging import disable_progress_bar
+
+    from policy.reasoning.endpoint import ChatClient, Endpoint
+    from policy.reasoning.recipe_settings import REFINE_TINY, read_recipe
+    from policy.reasoning.refinement.nightly import VlmNight, gate_tonight, promote_tonight, refine_tonight
+    from policy.reasoning.training.consistency import EndpointJudge, WordsJudge
+    from policy.refresh.run import RefreshRun
+
+    disable_progress_bar()
+    planned = REFINE_TINY if settings is None else read_recipe(settings)
+    night, now = VlmNight(RefreshRun.resume(home), root, planned), datetime.now(UTC)
+    if step in {None, "refine"}:
+        asked = EndpointJudge(ChatClient(Endpoint(judge, judge_model))) if judge else WordsJudge()
+        refined = refine_tonight(night, judge=asked, tick=say)
+        if refined is None:
+            click.echo(f"refine: no VLM is deployed in {root}")
+            return
+        told = "nothing to learn" if refined.candidate is None else refined.candidate
+        click.echo(f"refine: {len(refined.wrong)} of {refined.asked} answered wrongly, {told}")
+        if refined.candidate is None:
+            return
+    if step in {None, "gate"}:
+        result = gate_tonight(night, now=now)
+        for name, value in result.figures.items():
+            click.echo(f"gate: {name:28} {value:.4f}")
+        if not result.passed:
+            raise CheckFailedError(f"refused for {len(result.refusals)} reasons: {'; '.join(result.refusals)}")
+    if step in {None, "promote"}:
+        seat = promote_tonight(night, now=now)
+        click.echo(f"promote: {seat.checkpoint} rules, before it {seat.before}")
+
+
+@click.command()
+@click.argument("checkpoint", type=FOLDER)
+@ROOT
+def deploy(checkpoint: Path, root: Path) -> None:
+    """Give a first VLM the seat; a later one takes it by `precedent vlm refine`, through the gate.
+
+    \b
+    Example:
+      precedent vlm deploy vlm/rl
+      precedent judge --port 8000
+    """
+    from policy.reasoning.models.checkpoint import check_folder, read_record
+    from policy.reasoning.refinement.seat import take_seat
+
+    check_folder(checkpoint, read_record(checkpoint))
+    seat = take_seat(root, checkpoint, None, now=datetime.now(UTC))
+    click.echo(f"{seat.checkpoint} rules since {seat.moved_at:%Y-%m-%d %H:%M}")

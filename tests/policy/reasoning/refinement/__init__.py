@@ -1,0 +1,1 @@
+"""The VLM's online refinement: asked, taught, gated, seated."""
