@@ -30,6 +30,7 @@ BENCHES = {
     "trend": "recall of new trends before, by 1, 5 and 20 precedents, after the nightly refresh; old categories",
     "gate": "retrainings and seeded damages through the release gate, what it refuses, the rate of its replay",
     "voting": "a tiny judge of pairs: accuracy by 1, 5 and 15 votes, consistency with and without its reward",
+    "refinement": "a night's rulings on a category that the VLM never saw; what its votes teach the student",
     "gate_margins": "what retrainings on the same cases lose, and the gate's margins that follow by its rule",
     "stability": "StableReinforce and ablations against Reinforce++ on a grid: which tiny policies diverge or collapse",
     "step_time": "a step of StableReinforce beside one of TRL's GRPO: the same tiny VLM, rows and batch",

@@ -27,6 +27,9 @@ ARROWS = {
         ("promote_candidate", "fallen_groups"),
         ("fallen_groups", "tell_group"),
         ("gate_candidate", "tell_refusal"),  # the reasons
+        ("collect_rulings", "refine_vlm"),
+        ("refine_vlm", "gate_vlm"),
+        ("gate_vlm", "promote_vlm"),
     },
 }
 TASKS = {
@@ -45,6 +48,9 @@ TASKS = {
         "tell_refusal",
         "fallen_groups",
         "tell_group",
+        "refine_vlm",
+        "gate_vlm",
+        "promote_vlm",
     },
 }
 SCHEDULES = {

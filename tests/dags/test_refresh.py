@@ -13,6 +13,11 @@ from policy.docket.docket import Docket
 from policy.gate.results import fallen_groups
 from policy.kept import write_whole
 from policy.lineage import Lineage, write_release
+from policy.reasoning.models.tiny import build_tiny
+from policy.reasoning.question import Budget
+from policy.reasoning.refinement.nightly import rows_to_learn
+from policy.reasoning.refinement.seat import read_seat, take_seat
+from policy.reasoning.rows import texts_of
 from policy.refresh.run import RefreshRun
 from policy.refresh.snapshots import write_snapshot
 from policy.releases import promote
@@ -20,6 +25,7 @@ from policy.train import train
 from serving.releases import ReleasesRoot, open_release
 from tests.dags.conftest import Airflow
 from tests.policy.docket.cases import NOW
+from tests.policy.reasoning.models.conftest import SMALL
 from tests.policy.refresh.test_steps import enter_and_rule
 
 N_OLD, N_GOLDEN = 250, 400
@@ -30,7 +36,11 @@ ALL_DONE = {
     "train_candidate": "success",
     "gate_candidate": "success",
     "follow_gate": "success",
+    "refine_vlm": "success",
+    "gate_vlm": "skipped",
+    "promote_vlm": "skipped",
 }
+"""And no VLM is deployed."""
 
 
 def figures(name: str, high: float) -> dict[str, float]:
@@ -185,3 +195,29 @@ def test_a_missing_golden_set_is_said_at_once_before_training(airflow: Airflow, 
     done = airflow.run("policy_refresh", night.environment, run="blind")
     assert (done["state"], done["tasks"]["build_dataset"], done["tries"]["build_dataset"]) == ("failed", "failed", 1)
     assert "golden.jsonl" in airflow.log.read_text()
+
+
+def test_beside_the_release_the_vlm_learns_from_the_same_rulings_and_its_gate_is_its_own(
+    airflow: Airflow, night: Night
+) -> None:
+    news = word_cases(4, 111)
+    night.rule(news)
+    built, root, recipe = (night.home / name for name in ("built", "vlm", "recipe.toml"))
+    asked = rows_to_learn([*news, *word_cases(40, 1)], Budget(1, 40))
+    build_tiny(built, texts_of(asked), sizes=SMALL, seed=1)
+    seat = take_seat(root, built, None, now=NOW)
+    recipe.write_text(
+        "rl_steps = 1\nsamples = 2\nsampled_rows = 4\nanswer_tokens = 8\nheld_out = 0.3\n"
+        "[sft]\nsteps = 1\nbatch = 4\nlearning_rate = 1e-3\n[dpo]\nsteps = 1\nbatch = 2\n"
+        "[rl]\nrollout_batch = 16\ntrain_batch = 16\nmicro_batch = 16\nanswers = 2\n"
+    )
+    told_where = night.environment | {"PRECEDENT_VLM": str(root), "PRECEDENT_VLM_RECIPE": str(recipe)}
+    done = airflow.run("policy_refresh", told_where, run="both")
+    tasks = done["tasks"]
+    log = airflow.log.read_text()
+    assert {tasks[name] for name in ("refine_vlm", "promote_candidate")} == {"success"}, log[-4_000:]
+    assert (tasks["gate_vlm"], tasks["promote_vlm"]) == ("failed", "upstream_failed"), "one step teaches nothing"
+    assert "CheckFailedError: the VLM of run both is refused: " in log
+    assert done["tries"]["gate_vlm"] == 1
+    assert read_seat(root) == seat
+    assert (night.begun("both").home / "vlm" / "rl" / "checkpoint.json").is_file()
