@@ -12,8 +12,8 @@ import orjson
 from contracts.errors import BadInputError
 from contracts.preferences import PreferenceRow, read_preferences
 from policy.benchmark.journal import Journal, Settings, answer_all
-from policy.benchmark.pictures import pictures_of, require_pictures
 from policy.benchmark.reward_scores import RewardReport
+from policy.reasoning.pair_pictures import pictures_of, require_pictures
 from policy.reasoning.pairwise import BOTH_ORDERS, Order, PairVerdict, PairwiseJudge
 from serving.releases import digest_of
 

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from contracts.reasoning import Unparsed, parse
+from contracts.reasoning import Unparsed
 from contracts.taxonomy import Category
 from policy.reasoning.rows import Row
+from policy.reasoning.training.rewards import read_answer
 from policy.reasoning.voting import plurality
 
 Z = 1.959963984540054
@@ -53,18 +54,20 @@ class Evaluation:
 
 
 def evaluate(rows: Sequence[Row], answers: Sequence[Sequence[str]]) -> Evaluation:
-    """What K answers to each row of rulings are worth."""
+    """What K answers to each row are worth; of a preference, tag and binary are both which response is better."""
     tags, binary, parsed, asked, agreement = 0, 0, 0, 0, 0.0
     unparsed = Counter[str]()
     for row, said in zip(rows, answers, strict=True):
-        vote = plurality([one if isinstance(one, Unparsed) else one.category for one in map(parse, said)])
+        read = [read_answer(text, row.task, row.solution) for text in said]
+        vote = plurality([one if isinstance(one, Unparsed) else one.answer for one in read])
         unparsed.update(vote.unparsed)
         asked, parsed = asked + vote.asked, parsed + vote.asked - sum(vote.unparsed.values())
         agreement += vote.agreement
         if vote.label is not None:
-            tags += vote.label.value == row.solution
+            right = vote.label == row.solution
             good = Category.POSITIVE.value
-            binary += (vote.label.value == good) == (row.solution == good)
+            both_bad = row.task == "ruling" and good not in {vote.label, row.solution}
+            tags, binary = tags + right, binary + (right or both_bad)
     n = len(rows)
     agreed = agreement / n if n else 0.0
     return Evaluation(Share(tags, n), Share(binary, n), Share(parsed, asked), agreed, unparsed)

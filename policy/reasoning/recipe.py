@@ -84,13 +84,18 @@ def balanced(rows: Sequence[Row]) -> list[Row]:
     return kept
 
 
-def split(rows: Sequence[Row], held_out: float) -> tuple[list[Row], list[Row]]:
-    """Rows to learn from and rows that are held out, by a hash of their ids: the same whoever asks."""
+def split(
+    rows: Sequence[Row], held_out: float, *, by: Callable[[Row], str] = lambda row: row.row_id
+) -> tuple[list[Row], list[Row]]:
+    """Rows to learn from and rows that are held out, by a hash of their ids: the same whoever asks.
+
+    Rows that `by` names alike stay together.
+    """
     if not 0.0 < held_out < 1.0:
         raise BadInputError(f"held_out == {held_out}, must be in (0, 1)")
     kept, out = list[Row](), list[Row]()
     for row in rows:
-        drawn = int.from_bytes(hashlib.blake2b(row.row_id.encode(), digest_size=8).digest(), "big") / 2**64
+        drawn = int.from_bytes(hashlib.blake2b(by(row).encode(), digest_size=8).digest(), "big") / 2**64
         (out if drawn < held_out else kept).append(row)
     return kept, out
 
@@ -128,20 +133,23 @@ def make_stages(
     *,
     start: Path,
     judge: ConsistencyJudge | None = None,
+    hard: Sequence[Row] | None = None,
+    stages: Sequence[Stage] = ("sft", "dpo", "rl"),
     tick: Tick = lambda _: None,
 ) -> list[Made]:
     """Make what is not there yet of the stages from `start` on, each measured on the rows `held`, and the page.
 
     A row counts as often as it is among `taught`; answers are sampled to the first of them. One without a completion
-    is learned from by RL alone.
+    is learned from by RL alone. `hard`: what RL learns from; None has the model answer, and takes what it gets wrong.
     """
     out.mkdir(parents=True, exist_ok=True)
     taught, held = _fitting(list(taught), list(held), start, recipe, tick)
     data = digest_of_rows(taught)
     made = list[Made]()
     parent = start
-    for stage, train in _stages(recipe, taught, judge, out, tick).items():
-        made.append(_make(stage, parent, train, held, judge, out, recipe, data, tick))
+    every = _stages(recipe, taught, hard, judge, out, tick)
+    for stage in stages:
+        made.append(_make(stage, parent, every[stage], held, judge, out, recipe, data, tick))
         parent = made[-1].folder
     runs = {str(one.stage): out / "runs" / one.stage for one in made}
     runs = {stage: run for stage, run in runs.items() if (run / CURVE).is_file()}
@@ -201,7 +209,12 @@ def table_of(made: Sequence[Made]) -> list[tuple[str, ...]]:
 
 
 def _stages(
-    recipe: Recipe, taught: Sequence[Row], judge: ConsistencyJudge | None, out: Path, tick: Tick
+    recipe: Recipe,
+    taught: Sequence[Row],
+    hard: Sequence[Row] | None,
+    judge: ConsistencyJudge | None,
+    out: Path,
+    tick: Tick,
 ) -> dict[Stage, Callable[[Checkpoint], Any]]:
     runs = out / "runs"
     reasoned = [row for row in taught if row.completion]
@@ -226,12 +239,17 @@ def _stages(
         return run_dpo(parent, chosen.pairs, runs / "dpo", recipe.dpo, tick=tick)
 
     def rl(parent: Checkpoint) -> Any:
-        some = once[: 2 * recipe.sampled_rows]
-        hard = hard_rows(some, sampled(parent, some))
-        tick(f"rl: {len(hard)} of {len(some)} rows are not answered rightly every time")
+        chosen = hard
+        if chosen is None:
+            some = once[: 2 * recipe.sampled_rows]
+            chosen = hard_rows(some, sampled(parent, some))
+            tick(f"rl: {len(chosen)} of {len(some)} rows are not answered rightly every time")
+        if len(chosen) * recipe.rl.answers < recipe.rl.rollout_batch:
+            tick(f"rl: {len(chosen)} hard rows do not fill a rollout, all rows are taken")
+            chosen = once
         return run_reinforce(
             parent,
-            hard if len(hard) * recipe.rl.answers >= recipe.rl.rollout_batch else once,
+            chosen,
             runs / "rl",
             recipe.rl,
             steps=recipe.rl_steps,

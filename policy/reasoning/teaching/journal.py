@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from contracts.lines import read_lines
 from contracts.reasoning import MOST_CHARS
 from contracts.records import Count, Digest, Id, Record
 from policy.reasoning.question import Messages
+from policy.reasoning.teaching.prompts import Stage
 
 
 class Answer(Record):
@@ -26,7 +27,7 @@ class Answer(Record):
 
     key: Digest
     case_id: Id
-    stage: Literal["tag2cot", "cot2tag"]
+    stage: Stage
     attempt: Annotated[int, Field(strict=True, ge=1)]
     text: Annotated[str, Field(max_length=MOST_CHARS)] = ""
     unusable: str | None = None

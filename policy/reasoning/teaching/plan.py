@@ -93,7 +93,7 @@ class Plan(Record):
 
 
 @contextmanager
-def folder_of(home: Path, plan: Plan) -> Iterator[None]:
+def folder_of(home: Path, plan: Record) -> Iterator[None]:
     """Hold a run's folder: begin it, or go on in it with the same plan, alone.
 
     Raises `BadInputError` naming all that differs, where another process works in it, or where it is no run's.
@@ -108,7 +108,7 @@ def folder_of(home: Path, plan: Plan) -> Iterator[None]:
         yield
 
 
-def _begin_or_go_on(home: Path, plan: Plan) -> None:
+def _begin_or_go_on(home: Path, plan: Record) -> None:
     path = home / PLAN
     if not path.exists():
         if any(name for name in os.listdir(home) if not name.startswith(".")):
@@ -116,7 +116,7 @@ def _begin_or_go_on(home: Path, plan: Plan) -> None:
         write_whole(path, plan.model_dump_json(indent=2) + "\n")
         return
     try:
-        begun = Plan.model_validate_json(path.read_bytes())
+        begun = type(plan).model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise BadInputError(f"{path}: {first_reason(error)}") from error
     ours, theirs = plan.model_dump(), begun.model_dump()

@@ -12,9 +12,10 @@ from contracts.reasoning import STATES, Reasoning, Unparsed, parse_envelope
 from contracts.taxonomy import CATEGORIES, Category
 from policy.reasoning.question import LISTED, SYSTEM, Budget, Messages, Question, as_data, messages_of
 
-Stage = Literal["tag2cot", "cot2tag"]
+Stage = Literal["tag2cot", "cot2tag", "pair2cot"]
 TAG2COT: Stage = "tag2cot"
 COT2TAG: Stage = "cot2tag"
+PAIR2COT: Stage = "pair2cot"
 NONE = "none"
 """What a reader answers where no category follows."""
 
