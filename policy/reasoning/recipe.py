@@ -247,6 +247,9 @@ def _stages(
         if len(chosen) * recipe.rl.answers < recipe.rl.rollout_batch:
             tick(f"rl: {len(chosen)} hard rows do not fill a rollout, all rows are taken")
             chosen = once
+        if len(chosen) * recipe.rl.answers < recipe.rl.rollout_batch:
+            tick(f"rl: left out, {len(chosen)} rows do not fill a rollout of {recipe.rl.rollout_batch} answers")
+            return parent.model
         return run_reinforce(
             parent,
             chosen,

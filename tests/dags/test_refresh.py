@@ -207,9 +207,9 @@ def test_beside_the_release_the_vlm_learns_from_the_same_rulings_and_its_gate_is
     build_tiny(built, texts_of(asked), sizes=SMALL, seed=1)
     seat = take_seat(root, built, None, now=NOW)
     recipe.write_text(
-        "rl_steps = 1\nsamples = 2\nsampled_rows = 4\nanswer_tokens = 8\nheld_out = 0.3\n"
+        "rl_steps = 2\nsamples = 2\nsampled_rows = 4\nanswer_tokens = 8\nheld_out = 0.3\n"
         "[sft]\nsteps = 1\nbatch = 4\nlearning_rate = 1e-3\n[dpo]\nsteps = 1\nbatch = 2\n"
-        "[rl]\nrollout_batch = 16\ntrain_batch = 16\nmicro_batch = 16\nanswers = 2\n"
+        "[rl]\nrollout_batch = 16\ntrain_batch = 8\nmicro_batch = 8\nanswers = 2\n"
     )
     told_where = night.environment | {"PRECEDENT_VLM": str(root), "PRECEDENT_VLM_RECIPE": str(recipe)}
     done = airflow.run("policy_refresh", told_where, run="both")

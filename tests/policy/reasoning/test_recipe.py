@@ -14,7 +14,7 @@ from contracts.errors import BadInputError
 from policy.reasoning.adjudicator import VotingAdjudicator
 from policy.reasoning.endpoint import ChatClient, Endpoint
 from policy.reasoning.models.checkpoint import read_record, weights_digest
-from policy.reasoning.recipe import Reward, balanced, hard_rows, run_recipe, split
+from policy.reasoning.recipe import Reward, balanced, hard_rows, make_stages, run_recipe, split
 from policy.reasoning.recipe_settings import TINY, Recipe, read_recipe
 from policy.reasoning.rows import Row, question_of
 from policy.reasoning.training.consistency import WordsJudge
@@ -96,6 +96,14 @@ def test_the_held_out_rows_are_the_same_whoever_asks(rows: list[Row]) -> None:
     assert {row.row_id for row in again} == {row.row_id for row in taught}
     assert len(taught) + len(held) == len(rows)
     assert held
+
+
+def test_what_fills_no_rollout_is_left_out_of_rl_and_said(rows: list[Row], built: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    few = [replace(row, completion="") for row in rows[:6]]
+    [made] = make_stages(few, rows[6:9], tmp_path / "vlm", SHORT, start=built, stages=["rl"], tick=told.append)
+    assert "rl: left out, 6 rows do not fill a rollout of 16 answers" in told
+    assert weights_digest(made.folder) == weights_digest(built)
 
 
 def test_hard_rows_are_those_that_are_not_answered_rightly_every_time(rows: list[Row]) -> None:
