@@ -12,12 +12,13 @@ import numpy as np
 from contracts.errors import BadInputError
 from contracts.preferences import PreferencePair, PreferenceRow
 from policy.casebook import Evidence
+from policy.reasoning.measured import Made
 from policy.reasoning.models.tiny import TinySizes, build_tiny
 from policy.reasoning.pair_pictures import files_of, pictures_of
 from policy.reasoning.pairs import moderation_pairs
 from policy.reasoning.pairwise import messages_of_pair
 from policy.reasoning.question import Budget
-from policy.reasoning.recipe import Made, make_stages, split
+from policy.reasoning.recipe import make_stages, split
 from policy.reasoning.recipe_settings import Recipe
 from policy.reasoning.rows import Picture, Row, texts_of
 from policy.reasoning.teaching.judgements import Asked, Judgement, questions_of

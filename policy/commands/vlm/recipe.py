@@ -42,7 +42,8 @@ def recipe(
     from policy.casebook import Evidence
     from policy.evidence import read_cases
     from policy.reasoning.endpoint import ChatClient, Endpoint
-    from policy.reasoning.recipe import run_recipe, table_of
+    from policy.reasoning.measured import table_of
+    from policy.reasoning.recipe import run_recipe
     from policy.reasoning.recipe_settings import TINY, read_recipe
     from policy.reasoning.rows import ruling_rows
     from policy.reasoning.teaching.pictures import looking

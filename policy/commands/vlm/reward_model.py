@@ -162,7 +162,7 @@ def reward_model(
 
     from policy.benchmark.reward import Asking, read_pairs
     from policy.reasoning.endpoint import ChatClient, Endpoint
-    from policy.reasoning.recipe import table_of
+    from policy.reasoning.measured import table_of
     from policy.reasoning.recipe_settings import TINY, read_recipe
     from policy.reasoning.reward_model import judge_rows, make_reward_model
     from policy.reasoning.teaching.judgements import read_judgements

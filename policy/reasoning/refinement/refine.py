@@ -16,9 +16,10 @@ from contracts.records import Count, Digest, Record
 from policy.kept import read_whole, write_whole
 from policy.reasoning.models.checkpoint import read_checkpoint, weights_digest
 from policy.reasoning.models.sampling import longer_than_context, sample
-from policy.reasoning.recipe import digest_of_rows, hard_rows, make_stages, split
+from policy.reasoning.recipe import digest_of_rows, make_stages, split
 from policy.reasoning.recipe_settings import Recipe
 from policy.reasoning.rows import Row
+from policy.reasoning.stages import hard_rows
 from policy.reasoning.training.rewards import ConsistencyJudge
 
 REFINED = "refined.json"

@@ -13,10 +13,12 @@ import pytest
 from contracts.errors import BadInputError
 from policy.reasoning.adjudicator import VotingAdjudicator
 from policy.reasoning.endpoint import ChatClient, Endpoint
+from policy.reasoning.measured import Reward
 from policy.reasoning.models.checkpoint import read_record, weights_digest
-from policy.reasoning.recipe import Reward, balanced, hard_rows, make_stages, run_recipe, split
+from policy.reasoning.recipe import balanced, make_stages, run_recipe, split
 from policy.reasoning.recipe_settings import TINY, Recipe, read_recipe
 from policy.reasoning.rows import Row, question_of
+from policy.reasoning.stages import hard_rows
 from policy.reasoning.training.consistency import WordsJudge
 from policy.reasoning.training.dpo import DpoSettings
 from policy.reasoning.training.settings import ReinforceSettings
