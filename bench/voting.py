@@ -1,10 +1,13 @@
 """Preference pairs of simulated videos in, what votes and the reward of consistency are worth out, on a tiny judge.
 
 A tiny VLM learns to judge pairs from their reasonings (the cold start of R1-Reward, arXiv 2505.02835), then by
-StableReinforce, once with the reward of consistency and once without. Of held-out pairs, each in one order, half of
-them with the right response first, it samples 15 answers: K votes are the first K of them, so that all K are compared
-on the same samples. Predicted before the first run: 15 votes gain 2 to 5 points over one; the share of reasonings that
-conclude what the answer says is near 1 after the cold start, so that consistency adds a point or none.
+StableReinforce, once with the reward of consistency and once without. A quarter of the cold start's reasonings conclude
+the other response than their answer names, as a careless teacher's do. (Where none did, the first runs began at 0.999
+and there was nothing to raise.) Of held-out pairs, each in one order, half of them with the right response first, the
+model samples 15 answers: K votes are the first K of them, so that all K are compared on the same samples.
+
+Predicted before the first run with such a teacher: reasonings that conclude what their answer says go from 0.75 to over
+0.9 with the reward, and stay within 0.05 without; 15 votes gain 2 to 5 points over one.
 """
 
 import os
@@ -43,14 +46,15 @@ BUDGET = Budget(frames=1, chars=120)
 SHAPE = InputShape(n_frames=1, frame_px=64, text_buckets=1_024, max_ngrams=512)
 SFT = SftSettings(steps=int(os.environ.get("VOTING_STEPS", "240")), batch=16, learning_rate=3e-3, save_every=1_000)
 RL = ReinforceSettings(learning_rate=1e-4, rollout_batch=64, train_batch=32, micro_batch=32, answers=4)
-RL_STEPS = int(os.environ.get("VOTING_RL_STEPS", "20"))
+RL_STEPS = int(os.environ.get("VOTING_RL_STEPS", "60"))
+CONTRADICTS = 0.25
 TOKENS = 48
 
 
 def measure() -> dict[str, Any]:
     """Teach, reinforce, vote; prints accuracy by votes with paired intervals, and consistency with and without."""
     rng = np.random.default_rng(0)
-    taught = preference_rows(moderation_pairs(_plain(N_TAUGHT, 11), BUDGET, seed=1))
+    taught = _careless(preference_rows(moderation_pairs(_plain(N_TAUGHT, 11), BUDGET, seed=1)), rng)
     held = preference_rows(moderation_pairs(_plain(N_HELD, 12), BUDGET, seed=2))
     held = [held[2 * pair + side] for pair, side in enumerate(rng.integers(0, 2, len(held) // 2).tolist())]
     with tempfile.TemporaryDirectory(prefix="precedent-voting-") as folder:
@@ -87,6 +91,16 @@ def measure() -> dict[str, Any]:
             click.echo(f"{name:18} concludes what it answers {share}, right {right}")
         votes = _votes(read_checkpoint(home / "reinforced"), held)
     return {"consistency": {name: str(share) for name, (share, _) in figures.items()}, "votes": votes}
+
+
+def _careless(rows: list[Row], rng: np.random.Generator) -> list[Row]:
+    """The rows, a share of whose reasonings conclude the other response."""
+    found = []
+    for row, contradicts in zip(rows, (rng.random(len(rows)) < CONTRADICTS).tolist(), strict=True):
+        other = "2" if row.solution == "1" else "1"
+        wrong = row.completion.replace(f"response {row.solution} is right", f"response {other} is right")
+        found.append(replace(row, completion=wrong) if contradicts else row)
+    return found
 
 
 def replace_consistency(on: bool) -> Any:

@@ -37,7 +37,7 @@ def out(tmp_path: Path) -> Path:
 
 def test_the_demo_ends_with_figures_and_a_page_that_needs_nothing_else(out: Path) -> None:
     demo = start_demo(out)
-    printed, progress = demo.communicate(timeout=420)
+    printed, progress = demo.communicate(timeout=900)
     assert demo.returncode == 0, progress
     assert re.search(r"processed +30 of 30 uploads, 0 dead letters", printed)
     assert re.search(r"stored +30 fresh in Feast, 30 in the warehouse", printed)
