@@ -1,6 +1,9 @@
-"""A record in a file of its own: written so that it is seen whole or not at all, and read with its errors named."""
+"""Records in files: one whole or not at all, or lines of which a crash leaves at most one half, which is cut off."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,11 +15,19 @@ from contracts.records import Record
 R = TypeVar("R", bound=Record)
 
 
-def write_whole(path: Path, record: Record) -> None:
-    """Write a record in the place of what was there, by one rename."""
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is seen whole or not at all, and is on the disk when this returns."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    with draft.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
     draft.replace(path)
+
+
+def write_whole(path: Path, record: Record) -> None:
+    """Write a record in the place of what was there."""
+    write_text(path, record.model_dump_json(indent=2) + "\n")
 
 
 def read_whole(path: Path, kind: type[R]) -> R:
@@ -28,3 +39,35 @@ def read_whole(path: Path, kind: type[R]) -> R:
     except (OSError, ValidationError) as error:
         reason = first_reason(error) if isinstance(error, ValidationError) else error
         raise BadInputError(f"{path}: {reason}") from error
+
+
+@contextmanager
+def turn_in(folder: Path, name: str) -> Iterator[None]:
+    """Wait for a turn in a folder: processes that take it by one name are there one after another."""
+    with (folder / f".{name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def cut_half_line(path: Path) -> int:
+    """Cut off what follows the last end of a line; the number of bytes that went."""
+    if not path.exists():
+        return 0
+    with path.open("r+b") as lines:
+        size = lines.seek(0, os.SEEK_END)
+        whole = size
+        for start, block in _blocks_from_the_end(path, size):
+            if (at := block.rfind(b"\n")) >= 0:
+                whole = start + at + 1
+                break
+            whole = start
+        lines.truncate(whole)
+        os.fsync(lines.fileno())
+    return size - whole
+
+
+def _blocks_from_the_end(path: Path, size: int, block: int = 1 << 16) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as lines:
+        for start in range((size - 1) // block * block, -1, -block):
+            lines.seek(start)
+            yield start, lines.read(min(block, size - start))

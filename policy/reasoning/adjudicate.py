@@ -21,6 +21,8 @@ from policy.docket.rules import RulingRefusedError, ruling_id
 from policy.reasoning.adjudicator import NO_OPINION, Adjudicator, Opinion
 from policy.reasoning.question import Question
 
+UNREADABLE: Outcome = "frames unreadable"
+
 
 class Court(Protocol):
     """The part of the docket that an adjudicator uses."""
@@ -50,21 +52,20 @@ def adjudicate(
     """
     if principal.kind != "adjudicator":
         raise BadInputError(f"{principal.name} is {principal.role.value}, must be an adjudicator to rule by a judge")
-    asked_before = {opinion.case_id for opinion in read_opinions(folder)}
+    asked_before = {opinion.case_id for opinion in read_opinions(folder) if opinion.outcome != "to be ruled"}
     done = list[Asked]()
     for file in court.waiting(at_most=at_most + len(asked_before) + 1_000):
         if len(done) >= at_most:
             break
         if file.opened.reason is CaseReason.APPEAL or file.opened.case_id in asked_before or file.ruling is not None:
             continue
-        outcome: Outcome = "frames unreadable"
         try:
             question = _question(court, file)
         except BadInputError:  # the docket says so to whoever opens the case: a judge that sees half must not rule
-            opinion = NO_OPINION
+            opinion, outcome = NO_OPINION, UNREADABLE
         else:
             opinion = adjudicator.opinion(question)
-            outcome = _rule(court, file, opinion, principal, now)
+            outcome = _rule(court, folder, file, opinion, principal, now)
         _note(folder, file, opinion, outcome, principal, now)
         done.append(Asked(file.opened.case_id, opinion, outcome))
     return done
@@ -76,7 +77,7 @@ def _question(court: Court, file: CaseFile) -> Question:
     return Question(file.opened.case_id, file.upload, None if digest is None else court.frames(digest), evidence)
 
 
-def _rule(court: Court, file: CaseFile, opinion: Opinion, principal: Principal, now: datetime) -> Outcome:
+def _rule(court: Court, folder: Path, file: CaseFile, opinion: Opinion, principal: Principal, now: datetime) -> Outcome:
     if opinion.category is None:
         return "abstains"
     if opinion.category is Category.POSITIVE:
@@ -92,6 +93,7 @@ def _rule(court: Court, file: CaseFile, opinion: Opinion, principal: Principal, 
         reasoning=opinion.reasoning,
         confidence=opinion.confidence,
     )
+    _note(folder, file, opinion, "to be ruled", principal, now)
     try:
         court.rule(ruling, principal)
     except RulingRefusedError:

@@ -17,7 +17,7 @@ from contracts.errors import BadInputError, CheckFailedError
 from contracts.releases import GateResult
 from policy.benchmark.kuaimod import refuse_taught
 from policy.casebook import Evidence, precedent_ids, read_precedents
-from policy.docket.opinions import read_opinions, votes_for
+from policy.docket.opinions import Votes
 from policy.evidence import read_cases, read_taught_categories
 from policy.fusion import read_weights
 from policy.gate.command import gate_files
@@ -58,10 +58,10 @@ def collect(run: RefreshRun, docket: Rulings) -> Collected:
                 f"{run.plan.docket}: 0 new rulings since release {parent.release.version}, a refresh needs at least one"
             )
         by_case = {one.ruling.case_id: one for one in decided}
-        opinions = {one.case_id: one for one in read_opinions(Path(run.plan.docket))}
+        votes = Votes(Path(run.plan.docket))
         fresh = [
             Evidence(
-                one.case.model_copy(update={"votes": votes_for(by_case[one.case.case_id].ruling, opinions)}),
+                one.case.model_copy(update={"votes": votes.of(by_case[one.case.case_id].ruling)}),
                 None if one.frames_digest is None else docket.frames(one.frames_digest),
             )
             for one in chosen.precedents

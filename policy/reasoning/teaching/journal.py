@@ -7,7 +7,7 @@ end: that line is cut off when the journal is opened again, and its request is t
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Self
@@ -18,6 +18,7 @@ from contracts.errors import BadInputError
 from contracts.lines import read_lines
 from contracts.reasoning import MOST_CHARS
 from contracts.records import Count, Digest, Id, Record
+from policy.kept import cut_half_line
 from policy.reasoning.question import Messages
 from policy.reasoning.teaching.prompts import Stage
 
@@ -48,7 +49,7 @@ class Journal:
 
     def __init__(self, path: Path, *, warn: Callable[[str], None] = lambda _: None) -> None:
         """Open the journal, or begin it; raises `BadInputError` by line where it is damaged before its end."""
-        if (cut := _cut_half_line(path)) > 0:
+        if (cut := cut_half_line(path)) > 0:
             warn(f"{path}: the last line was half written, {cut} bytes of it were cut off")
         self._answers: dict[str, Answer] = {}
         self._places: dict[tuple[str, str, int], Answer] = {}
@@ -102,30 +103,6 @@ class Journal:
     def answers(self) -> Sequence[Answer]:
         with self._lock:
             return tuple(self._answers.values())
-
-
-def _cut_half_line(path: Path) -> int:
-    """Cut off what follows the last end of a line; the number of bytes that went."""
-    if not path.exists():
-        return 0
-    with path.open("r+b") as lines:
-        size = lines.seek(0, os.SEEK_END)
-        whole = size
-        for start, block in _blocks_from_the_end(path, size):
-            if (at := block.rfind(b"\n")) >= 0:
-                whole = start + at + 1
-                break
-            whole = start
-        lines.truncate(whole)
-        os.fsync(lines.fileno())
-    return size - whole
-
-
-def _blocks_from_the_end(path: Path, size: int, block: int = 1 << 16) -> Iterator[tuple[int, bytes]]:
-    with path.open("rb") as lines:
-        for start in range((size - 1) // block * block, -1, -block):
-            lines.seek(start)
-            yield start, lines.read(min(block, size - start))
 
 
 def _sync_folder(folder: Path) -> None:

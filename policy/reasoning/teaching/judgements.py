@@ -20,6 +20,7 @@ from contracts.lines import read_lines
 from contracts.preferences import PreferenceRow
 from contracts.reasoning import Unparsed
 from contracts.records import Count, Digest, Id, Record
+from policy.kept import write_text
 from policy.reasoning.asking import each_answer
 from policy.reasoning.endpoint import ChatClient, Endpoint, RefusedError
 from policy.reasoning.pair_pictures import pictures_of
@@ -30,7 +31,7 @@ from policy.reasoning.teaching.course import rule_of
 from policy.reasoning.teaching.desk import Desk, Halt, HaltedError, Seat
 from policy.reasoning.teaching.journal import Answer, Journal
 from policy.reasoning.teaching.pace import Pace
-from policy.reasoning.teaching.plan import TeachingSettings, folder_of, write_whole
+from policy.reasoning.teaching.plan import TeachingSettings, folder_of
 from policy.reasoning.teaching.prompts import PAIR2COT
 from serving.releases import digest_of
 
@@ -147,7 +148,7 @@ def judge_pairs(
                 found[place] = outcome
                 advance(1)
         judged = [one for _, one in sorted(found.items()) if isinstance(one, Judgement)]
-        write_whole(folder / JUDGEMENTS, "".join(f"{one.model_dump_json()}\n" for one in judged))
+        write_text(folder / JUDGEMENTS, "".join(f"{one.model_dump_json()}\n" for one in judged))
     report = JudgementReport(
         asked=len(questions),
         easy=sum(not one.hard for one in judged),

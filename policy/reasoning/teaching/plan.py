@@ -14,6 +14,7 @@ from contracts.cases import DecidedCase
 from contracts.errors import BadInputError, first_reason
 from contracts.records import Count, Digest, Record
 from policy.evidence import digest_of_cases
+from policy.kept import write_whole
 from policy.reasoning.endpoint import Endpoint
 from policy.reasoning.question import Budget
 from policy.reasoning.teaching.account import Limits, Price
@@ -113,7 +114,7 @@ def _begin_or_go_on(home: Path, plan: Record) -> None:
     if not path.exists():
         if any(name for name in os.listdir(home) if not name.startswith(".")):
             raise BadInputError(f"{home}: holds files and no {PLAN}, must be new or the folder of a run")
-        write_whole(path, plan.model_dump_json(indent=2) + "\n")
+        write_whole(path, plan)
         return
     try:
         begun = type(plan).model_validate_json(path.read_bytes())
@@ -123,13 +124,3 @@ def _begin_or_go_on(home: Path, plan: Record) -> None:
     odd = [f"{name} == {ours[name]!r}, was {theirs[name]!r}" for name in ours if ours[name] != theirs[name]]
     if odd:
         raise BadInputError(f"{path}: {'; '.join(odd)}: a run goes on as it began, take another folder")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is seen whole or not at all, and is on the disk when this returns."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(path)

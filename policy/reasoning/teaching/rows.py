@@ -11,8 +11,9 @@ from contracts.cases import DecidedCase
 from contracts.reasoning import Reasoning, render_states
 from contracts.records import Count, Id, Record
 from contracts.taxonomy import Category
+from policy.kept import write_text
 from policy.reasoning.teaching.account import Spent
-from policy.reasoning.teaching.plan import Disagreements, write_whole
+from policy.reasoning.teaching.plan import Disagreements
 from policy.reasoning.teaching.prompts import Stage
 
 REASONINGS, REVIEW, DROPPED, REPORT = "reasonings.jsonl", "review.jsonl", "dropped.jsonl", "report.json"
@@ -150,8 +151,8 @@ def write_outcomes(
     """Write FOLDER/reasonings.jsonl, review.jsonl, dropped.jsonl and report.json, each whole or not at all."""
     kept, review, dropped = sorted_out(outcomes, disagreements)
     for name, rows in ((REASONINGS, kept), (REVIEW, review), (DROPPED, dropped)):
-        write_whole(folder / name, "".join(f"{row.model_dump_json()}\n" for row in rows))
-    write_whole(folder / REPORT, report.model_dump_json(indent=2) + "\n")
+        write_text(folder / name, "".join(f"{row.model_dump_json()}\n" for row in rows))
+    write_text(folder / REPORT, report.model_dump_json(indent=2) + "\n")
 
 
 def reasoned(cases: Iterable[DecidedCase], kept: Iterable[Taught]) -> list[DecidedCase]:

@@ -15,6 +15,7 @@ from contracts.cases import DecidedCase
 from contracts.errors import BadInputError, DependencyError
 from contracts.reasoning import Reasoning, parse_states
 from policy.casebook import Frames
+from policy.kept import write_text
 from policy.reasoning.endpoint import ChatClient, Endpoint
 from policy.reasoning.teaching.account import Account
 from policy.reasoning.teaching.course import Ask, follow
@@ -22,7 +23,7 @@ from policy.reasoning.teaching.desk import Desk, Halt, HaltedError, Seat
 from policy.reasoning.teaching.journal import Journal
 from policy.reasoning.teaching.pace import Pace
 from policy.reasoning.teaching.pictures import Look
-from policy.reasoning.teaching.plan import Plan, TeachingSettings, folder_of, write_whole
+from policy.reasoning.teaching.plan import Plan, TeachingSettings, folder_of
 from policy.reasoning.teaching.prompts import COT2TAG, TAG2COT
 from policy.reasoning.teaching.rows import Outcome, TeachingReport, reasoned, report_of, sorted_out, write_outcomes
 from policy.reasoning.teaching.threads import each_outcome
@@ -84,7 +85,7 @@ def teach(
         write_outcomes(folder, outcomes, report, settings.disagreements)
         if out_cases is not None:
             kept, _, _ = sorted_out(outcomes, settings.disagreements)
-            write_whole(out_cases, "".join(f"{case.model_dump_json()}\n" for case in reasoned(cases, kept)))
+            write_text(out_cases, "".join(f"{case.model_dump_json()}\n" for case in reasoned(cases, kept)))
     if halt.away is not None and halt.spent is None and report.left:
         raise DependencyError(f"{halt.away}; {report.left} of {report.given} cases are left, what was done is kept")
     return report

@@ -11,7 +11,7 @@ from contracts.taxonomy import Category
 from contracts.verdicts import Decision
 from contracts.videos import VideoUploaded
 from policy.commands.cases import case
-from policy.docket.opinions import read_opinions, votes_for
+from policy.docket.opinions import Votes, read_opinions
 from policy.docket.principals import Role, Tokens
 from policy.publication.publish import PublicationSettings
 from policy.reasoning.adjudicate import adjudicate
@@ -75,14 +75,12 @@ def test_a_majority_rules_and_no_case_is_asked_twice(court: Court, judge: Judge)
     ]
     [done] = court.publish()
     assert [(one.case.case_id, one.case.weight) for one in done.draft.news] == [("case-u-plain", 0.4)]
-    opinions = {one.case_id: one for one in read_opinions(court.docket.folder)}
-    assert opinions["case-u-plain"].votes == {opinions["case-u-plain"].category: 3}
+    votes = Votes(court.docket.folder)
     [decided] = court.docket.decided()
-    assert sum(votes_for(decided.ruling, opinions)) == 3
-    assert votes_for(decided.ruling.model_copy(update={"by": "person"}), opinions) == ()
-    assert votes_for(decided.ruling.model_copy(update={"ruled_by": "another"}), opinions) == ()
-    assert votes_for(decided.ruling.model_copy(update={"category": Category.PLAGIARISM}), opinions) == ()
-    assert votes_for(decided.ruling, {}) == ()
+    assert sum(votes.of(decided.ruling)) == 3
+    assert votes.of(decided.ruling.model_copy(update={"by": "person"})) == ()
+    assert votes.of(decided.ruling.model_copy(update={"ruled_by": "another"})) == ()
+    assert votes.of(decided.ruling.model_copy(update={"category": Category.PLAGIARISM})) == ()
     with pytest.raises(BadInputError, match="ann is reviewer, must be an adjudicator to rule by a judge"):
         adjudicate(court.docket, voting(judge), court.docket.folder, ANN, at_most=1, now=court.now)
 
