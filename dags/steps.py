@@ -214,14 +214,20 @@ def tell_group(line: str) -> None:
 
 
 def refine_vlm(run: str) -> int:
-    """`precedent vlm refine --run RUN --step refine`: how many rulings it got wrong, 0 skips the rest of its night."""
+    """`precedent vlm refine --run RUN --step refine`: how many rulings it got wrong, 0 skips the rest of its night.
+
+    So does PRECEDENT_VLM that is not set; one without a deployed VLM is an error.
+    """
     from policy.reasoning.refinement.nightly import refine_tonight
-    from policy.reasoning.training.consistency import WordsJudge
+    from policy.reasoning.training.consistency import judge_for
 
     if DagSettings.from_environment().vlm is None:
         return 0
-    refined = refine_tonight(_vlm_night(run), judge=WordsJudge())
-    return 0 if refined is None else len(refined.wrong)
+    night = _vlm_night(run)
+    refined = refine_tonight(night, judge=judge_for(night.recipe.rl))
+    if refined is None:
+        raise BadInputError(f"{night.root}: no VLM is deployed there, `precedent vlm deploy` gives one the seat")
+    return 0 if refined.candidate is None else len(refined.wrong)
 
 
 def gate_vlm(run: str) -> dict[str, Any]:
@@ -235,10 +241,10 @@ def gate_vlm(run: str) -> dict[str, Any]:
 
 
 def promote_vlm(run: str) -> str:
-    """`precedent vlm refine --run RUN --step promote`: the checkpoint that rules from now on."""
+    """`precedent vlm refine --run RUN --step promote`: the digest of the weights that rule from now on."""
     from policy.reasoning.refinement.nightly import promote_tonight
 
-    return promote_tonight(_vlm_night(run), now=datetime.now(UTC)).checkpoint
+    return promote_tonight(_vlm_night(run), now=datetime.now(UTC)).weights
 
 
 def _vlm_night(run: str) -> "VlmNight":

@@ -21,8 +21,8 @@ class Lesson:
     """What is learned from: N cases, their inputs and labels [N], how many uploads each speaks for, rows of the new.
 
     targets [N, 16]: the probabilities to learn; of a person's ruling all on its label, of a VLM's the shares of its
-    votes. They are unbiased for what it would answer, so that the loss is on average that of its probabilities
-    themselves (Hinton et al., arXiv 1503.02531, section 2).
+    votes, the soft targets of distillation (Hinton et al., arXiv 1503.02531, section 2). Only votes that made a ruling
+    are among them, so that they lean to what was ruled.
     """
 
     cases: list[DecidedCase]

@@ -25,7 +25,7 @@ class Reward(NamedTuple):
 
     def gain(self, before: "Reward") -> tuple[float, float]:
         """What it is over another stage's on the same rows, and half of the 95% interval of that, paired by row."""
-        gains = [after - then for after, then in zip(self.rows, before.rows, strict=True)]
+        gains = [after - then for after, then in zip(self.rows, before.rows, strict=True)]  # of two rows at least
         return statistics.fmean(gains), 1.96 * statistics.stdev(gains) / math.sqrt(len(gains))
 
 

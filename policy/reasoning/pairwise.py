@@ -6,6 +6,7 @@ response ends the data, and none can be read as an answer. Which response stands
 asked in both orders, with K votes each, and what the two orders say together is the verdict.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +16,7 @@ from typing import Any, Literal, Self
 from contracts.errors import BadInputError
 from contracts.preferences import PreferencePair
 from contracts.reasoning import Unparsed, parse_envelope
-from contracts.records import Count, Record
+from contracts.records import Count, Digest, Record
 from policy.reasoning.endpoint import Completion
 from policy.reasoning.question import Messages, as_data
 from policy.reasoning.voting import plurality
@@ -134,6 +135,11 @@ class PairVerdict(Record):
         if len(self.orders) < 2 or not self.answered:
             return None
         return len({one.prefers_chosen for one in self.orders}) == 1
+
+
+def digest_of_prompt() -> Digest:
+    """`sha256:` of what a judge is told: one that is written anew asks anew."""
+    return f"sha256:{hashlib.sha256(_SYSTEM.encode()).hexdigest()}"
 
 
 def parse_preference(text: str) -> Preference | Unparsed:

@@ -26,6 +26,8 @@ from policy.reasoning.training.folder import CURVE
 from policy.reasoning.training.rewards import ConsistencyJudge
 
 LEAST_ROWS = 40
+LEAST_HELD = 2
+"""Rows that are held out: of fewer no figure has an interval."""
 Tick = Callable[[str], None]
 
 
@@ -101,6 +103,11 @@ def make_stages(
     """
     out.mkdir(parents=True, exist_ok=True)
     taught, held = _fitting(list(taught), list(held), start, recipe, tick)
+    if len(held) < LEAST_HELD:
+        raise BadInputError(f"{len(held)} rows are held out, at least {LEAST_HELD} say what was learned")
+    if hard is not None:
+        fitting = {row.row_id for row in taught}
+        hard = [row for row in hard if row.row_id in fitting]
     data = digest_of_rows(taught)
     made = list[Made]()
     parent = start

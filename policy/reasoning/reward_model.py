@@ -23,10 +23,11 @@ from policy.reasoning.recipe_settings import Recipe
 from policy.reasoning.rows import Picture, Row, texts_of
 from policy.reasoning.teaching.judgements import Asked, Judgement, questions_of
 from policy.reasoning.training.rewards import ConsistencyJudge
+from policy.releases import new_folder
 
 PAIRS, FRAMES = "pairs.jsonl", "frames"
 MOST_PX = 448
-"""Of the longer side of a picture that is trained on."""
+"""Of the longer side of a picture that is trained on: 16 x 16 patches of 28 pixels, as Qwen2.5-VL counts tokens."""
 Tick = Callable[[str], None]
 
 
@@ -40,15 +41,14 @@ def write_pairs(evidence: Sequence[Evidence], out: Path, budget: Budget, *, seed
     if out.exists():
         raise BadInputError(f"{out}: is there already, must be a new folder")
     made = moderation_pairs(evidence, budget, seed=seed)
-    (out / FRAMES).mkdir(parents=True)
-    with (out / PAIRS).open("w", encoding="utf-8") as lines:
+    with new_folder(out) as draft, (draft / PAIRS).open("w", encoding="utf-8") as lines:
         for one in made:
             video = None
             if one.pictures:
                 video = f"{FRAMES}/{one.pair.id}"
-                (out / video).mkdir()
+                (draft / video).mkdir(parents=True)
                 for number, picture in enumerate(one.pictures):
-                    Image.fromarray(picture).save(out / video / f"{number}.png")
+                    Image.fromarray(picture).save(draft / video / f"{number}.png")
             lines.write(one.pair.model_copy(update={"video": video}).model_dump_json() + "\n")
     return len(made)
 
@@ -61,25 +61,26 @@ def judge_rows(pairs: Sequence[PreferenceRow], judgements: Mapping[str, Judgemen
 
 
 def make_reward_model(
-    rows: Sequence[Row],
+    pairs: Sequence[PreferenceRow],
     judgements: Mapping[str, Judgement],
     out: Path,
     recipe: Recipe,
     *,
+    images: Path | None = None,
     start: Path | None = None,
     judge: ConsistencyJudge | None = None,
     tick: Tick = lambda _: None,
 ) -> list[Made]:
     """Make what is not there yet: SFT on what the teacher judged rightly, RL on what was hard for it.
 
-    Where nothing was hard, RL is on what the cold start gets wrong. Raises `BadInputError` where the teacher was right
-    of nothing.
+    Where nothing was hard, RL is on what the cold start gets wrong. Pairs of one id, which share a prompt, are held out
+    together. Raises `BadInputError` where the teacher was right of nothing that is learned from.
     """
-    taught, held = split(rows, recipe.held_out, by=lambda row: row.row_id.rpartition(".")[0])
-    if not any(row.completion for row in taught) or not held:
-        raise BadInputError(
-            f"{len(taught)} rows to learn from, {len(held)} held out: needs some of each judged rightly"
-        )
+    rows = judge_rows(pairs, judgements, images)
+    prompts = {asked.row_id: asked.pair.pair.id for asked in questions_of(pairs)}
+    taught, held = split(rows, recipe.held_out, by=lambda row: prompts[row.row_id])
+    if not any(row.completion for row in taught):
+        raise BadInputError(f"{len(taught)} rows to learn from, the teacher judged none of them rightly")
     if start is None:
         start = out / "built"
         if not start.exists():
@@ -105,14 +106,14 @@ def _row(asked: Asked, judgement: Judgement, images: Path | None) -> Row:
 
 
 def _pictures(pair: PreferencePair, images: Path) -> list[Picture]:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     found = []
     for file in files_of(pair, images):
         try:
             with Image.open(file) as picture:
                 small = picture.convert("RGB")
-        except (OSError, UnidentifiedImageError) as error:
+        except (OSError, Image.DecompressionBombError) as error:
             raise BadInputError(f"{file}: cannot be decoded: {error}") from error
         small.thumbnail((MOST_PX, MOST_PX))
         found.append(np.asarray(small, np.uint8))

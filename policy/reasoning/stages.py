@@ -1,11 +1,12 @@
 """What each stage of a recipe does with its parent, and the checkpoint that it leaves: made once, then measured."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from contracts.errors import BadInputError
 from contracts.reasoning import Unparsed
 from contracts.records import Digest
 from policy.reasoning.evaluation import Evaluation
@@ -97,6 +98,8 @@ def make_stage(
 ) -> Made:
     """Make a stage's checkpoint in OUT, unless it is there, and measure it on the held-out rows."""
     folder, seconds = out / stage, None
+    named = {str(stage), "seed", "held_out"}
+    settings = {name: str(value) for name, value in asdict(recipe).items() if name in named}
     if not folder.exists():
         began = time.perf_counter()
         start = read_checkpoint(parent)
@@ -104,7 +107,6 @@ def make_stage(
         seconds = time.perf_counter() - began
         checkpoint = Checkpoint(model, start.processor, None)
         found, reward = evaluated(checkpoint, held, recipe), rewarded(checkpoint, held, judge, recipe)
-        settings = {name: str(value) for name, value in asdict(recipe).items() if name in {stage, "seed", "held_out"}}
         record = CheckpointRecord(
             stage=stage,
             model_type=model.config.model_type,
@@ -118,10 +120,26 @@ def make_stage(
         write_checkpoint(folder, model, start.processor, record)
     else:
         checkpoint = read_checkpoint(folder)
+        _refuse_another(folder, checkpoint.record, weights_digest(parent), data, settings)
         found, reward = evaluated(checkpoint, held, recipe), rewarded(checkpoint, held, judge, recipe)
     made = Made(stage, folder, found, reward, seconds)
     tick(f"{stage}: tag {found.tag}, reward {reward.mean:.3f}" + ("" if seconds is None else f", {seconds:.0f} s"))
     return made
+
+
+def _refuse_another(
+    folder: Path, record: CheckpointRecord | None, parent: Digest, data: Digest, settings: Mapping[str, str]
+) -> None:
+    """Raise `BadInputError` where a checkpoint that is there was not made as this one would be."""
+    if record is None:
+        raise BadInputError(f"{folder}: has no record, must be a checkpoint of this recipe; take another folder")
+    for what, then, now in (
+        ("parent", record.parent, parent),
+        ("data", record.data, data),
+        ("settings", dict(record.settings), settings),
+    ):
+        if then != now:
+            raise BadInputError(f"{folder}: {what} == {now}, it was made with {then}; take another folder")
 
 
 def hard_rows(rows: Sequence[Row], answers: Sequence[Sequence[str]]) -> list[Row]:

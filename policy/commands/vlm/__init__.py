@@ -3,7 +3,7 @@
 import click
 
 from policy.commands.vlm.recipe import recipe
-from policy.commands.vlm.refine import deploy, refine
+from policy.commands.vlm.refine import deploy, refine, rollback
 from policy.commands.vlm.reward_model import pairs, reward_model, teach_pairs
 from policy.commands.vlm.teach import teach
 
@@ -18,5 +18,5 @@ def vlm() -> None:
     """
 
 
-for command in (teach, recipe, deploy, refine, pairs, teach_pairs, reward_model):
+for command in (teach, recipe, deploy, refine, rollback, pairs, teach_pairs, reward_model):
     vlm.add_command(command)

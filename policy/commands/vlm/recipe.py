@@ -47,7 +47,7 @@ def recipe(
     from policy.reasoning.recipe_settings import TINY, read_recipe
     from policy.reasoning.rows import ruling_rows
     from policy.reasoning.teaching.pictures import looking
-    from policy.reasoning.training.consistency import EndpointJudge, WordsJudge
+    from policy.reasoning.training.consistency import judge_for
     from serving.preprocess.media import MediaError, PoolSettings
 
     disable_progress_bar()
@@ -65,7 +65,7 @@ def recipe(
     )
     for rule, times in found.left_out.most_common():
         say(f"left out {times}: {rule}")
-    asked = EndpointJudge(ChatClient(Endpoint(judge, judge_model))) if judge else WordsJudge()
+    asked = judge_for(planned.rl, ChatClient(Endpoint(judge, judge_model)) if judge else None)
     made = run_recipe(found.rows, out, planned, start=start, judge=asked, tick=say)
     for row in table_of(made):
         click.echo(f"{row[0]:8}{row[1]:36}{row[2]:36}{row[3]:26}{row[4]}")

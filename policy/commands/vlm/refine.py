@@ -1,4 +1,4 @@
-"""`precedent vlm refine | deploy`: the next VLM from the night's rulings, through its gate, into its seat."""
+"""`precedent vlm refine | deploy | rollback`: the next VLM from a night's rulings, by its gate, into its seat."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,20 +47,23 @@ def refine(
     from policy.reasoning.endpoint import ChatClient, Endpoint
     from policy.reasoning.recipe_settings import REFINE_TINY, read_recipe
     from policy.reasoning.refinement.nightly import VlmNight, gate_tonight, promote_tonight, refine_tonight
-    from policy.reasoning.training.consistency import EndpointJudge, WordsJudge
+    from policy.reasoning.refinement.seat import checkpoint_of
+    from policy.reasoning.training.consistency import judge_for
     from policy.refresh.run import RefreshRun
 
     disable_progress_bar()
     planned = REFINE_TINY if settings is None else read_recipe(settings)
     night, now = VlmNight(RefreshRun.resume(home), root, planned), datetime.now(UTC)
     if step in {None, "refine"}:
-        asked = EndpointJudge(ChatClient(Endpoint(judge, judge_model))) if judge else WordsJudge()
+        asked = judge_for(planned.rl, ChatClient(Endpoint(judge, judge_model)) if judge else None)
         refined = refine_tonight(night, judge=asked, tick=say)
         if refined is None:
             click.echo(f"refine: no VLM is deployed in {root}")
             return
-        told = "nothing to learn" if refined.candidate is None else refined.candidate
-        click.echo(f"refine: {len(refined.wrong)} of {refined.asked} answered wrongly, {told}")
+        click.echo(
+            f"refine: {len(refined.wrong)} of {refined.asked} not answered rightly every time, "
+            f"{refined.candidate or refined.reason}"
+        )
         if refined.candidate is None:
             return
     if step in {None, "gate"}:
@@ -71,7 +74,7 @@ def refine(
             raise CheckFailedError(f"refused for {len(result.refusals)} reasons: {'; '.join(result.refusals)}")
     if step in {None, "promote"}:
         seat = promote_tonight(night, now=now)
-        click.echo(f"promote: {seat.checkpoint} rules, before it {seat.before}")
+        click.echo(f"promote: {checkpoint_of(root, seat.weights)} rules, before it {seat.before}")
 
 
 @click.command()
@@ -86,8 +89,23 @@ def deploy(checkpoint: Path, root: Path) -> None:
       precedent judge --port 8000
     """
     from policy.reasoning.models.checkpoint import check_folder, read_record
-    from policy.reasoning.refinement.seat import take_seat
+    from policy.reasoning.refinement.seat import checkpoint_of, take_seat
 
     check_folder(checkpoint, read_record(checkpoint))
     seat = take_seat(root, checkpoint, None, now=datetime.now(UTC))
-    click.echo(f"{seat.checkpoint} rules since {seat.moved_at:%Y-%m-%d %H:%M}")
+    click.echo(f"{checkpoint_of(root, seat.weights)} rules since {seat.moved_at:%Y-%m-%d %H:%M}")
+
+
+@click.command()
+@ROOT
+def rollback(root: Path) -> None:
+    """Give the seat back to the VLM that ruled before.
+
+    \b
+    Example:
+      precedent vlm rollback
+    """
+    from policy.reasoning.refinement.seat import checkpoint_of, roll_back
+
+    seat = roll_back(root, now=datetime.now(UTC))
+    click.echo(f"{checkpoint_of(root, seat.weights)} rules again")

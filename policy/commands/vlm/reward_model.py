@@ -15,7 +15,7 @@ from policy.commands.vlm.teach import TEACHER_KEY
 @click.option("--cases", "cases_path", type=FILE, required=True, help="JSONL of cases that are reasoned by states.")
 @click.option("--out", type=FOLDER, required=True, help="A new folder: pairs.jsonl and the frames it names.")
 @click.option("--media-root", "roots", type=FOLDER, multiple=True, help="Where media may lie [beside the cases].")
-@click.option("--frames", type=click.IntRange(1, 64), default=8, show_default=True, help="Shown of a video.")
+@click.option("--frames", type=click.IntRange(1, 8), default=8, show_default=True, help="Shown of a video.")
 @click.option("--frame-px", type=click.IntRange(16, 1_024), default=224, show_default=True)
 @click.option("--chars", type=click.IntRange(2, 100_000), default=4_000, show_default=True, help="Shown of a text.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws the wrong reasonings.")
@@ -41,7 +41,11 @@ def pairs(
         seen = look(cases)
     evidence = [Evidence(case, one) for case, one in zip(cases, seen, strict=True) if not isinstance(one, MediaError)]
     written = write_pairs(evidence, out, Budget(frames, chars), seed=seed)
-    click.echo(f"{written} pairs of {len(cases)} cases, {len(cases) - len(evidence)} could not be decoded: {out}")
+    unreasoned = len(evidence) - written
+    click.echo(
+        f"{written} pairs of {len(cases)} cases in {out}; left out: {len(cases) - len(evidence)} could not be decoded, "
+        f"{unreasoned} are not reasoned by states"
+    )
 
 
 @click.command(name="teach-pairs")
@@ -138,7 +142,7 @@ def teach_pairs(
 @click.option("--images", type=FOLDER, help="Where pictures lie.")
 @click.option("--start", type=FOLDER, help="A checkpoint to begin from [a tiny one, built for these pairs].")
 @click.option("--recipe", "settings", type=FILE, help="TOML of what each stage does [the tiny VLM's].")
-@click.option("--judge", help="The endpoint that judges consistency in RL [the reasoning's words].")
+@click.option("--judge", help="The endpoint that judges consistency in RL [words as `response 1 is better`].")
 @click.option("--judge-model", default="default", show_default=True, help="Its name there.")
 def reward_model(
     pairs_path: Path,
@@ -164,16 +168,16 @@ def reward_model(
     from policy.reasoning.endpoint import ChatClient, Endpoint
     from policy.reasoning.measured import table_of
     from policy.reasoning.recipe_settings import TINY, read_recipe
-    from policy.reasoning.reward_model import judge_rows, make_reward_model
+    from policy.reasoning.reward_model import make_reward_model
     from policy.reasoning.teaching.judgements import read_judgements
-    from policy.reasoning.training.consistency import EndpointJudge, WordsJudge
+    from policy.reasoning.training.consistency import judge_for
 
     disable_progress_bar()
     planned = TINY if settings is None else read_recipe(settings)
-    known = read_judgements(judgements)
-    rows = judge_rows(read_pairs(pairs_path, Asking(images=images)), known, images)
-    asked = EndpointJudge(ChatClient(Endpoint(judge, judge_model))) if judge else WordsJudge()
-    made = make_reward_model(rows, known, out, planned, start=start, judge=asked, tick=say)
+    known = read_judgements(judgements, pairs_path, pictures=images is not None)
+    rows = read_pairs(pairs_path, Asking(images=images))
+    asked = judge_for(planned.rl, ChatClient(Endpoint(judge, judge_model)) if judge else None)
+    made = make_reward_model(rows, known, out, planned, images=images, start=start, judge=asked, tick=say)
     for row in table_of(made):
         click.echo(f"{row[0]:8}{row[1]:36}{row[2]:36}{row[3]:26}{row[4]}")
     click.echo(f"page     {out / 'recipe.html'}")

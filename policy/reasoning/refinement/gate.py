@@ -1,7 +1,8 @@
 """A VLM's answers and its parent's to the same cases in, whether it may follow out, with every reason why not: pure.
 
-The answers are the likeliest, one to each golden case, which nobody was taught, and to each of the day's cases that the
-parent got wrong. Gains are paired by case; what must not fall is held to its one-sided 95% bound.
+To each golden case, which nobody was taught, the likeliest answer, paired by case and held to the one-sided 95% bound
+of what is lost; to each of the day's cases that the parent did not always get right as many samples as it was asked
+then: of those more must be right, they were taught.
 """
 
 import math
@@ -19,30 +20,38 @@ Z_ONE_SIDED = 1.6448536269514722
 
 @dataclass(frozen=True, slots=True)
 class VlmLimits:
-    """How far a candidate may surely not be below its parent, as shares of the golden cases."""
+    """How far below its parent a candidate's one-sided bound may be, as shares of the golden cases.
+
+    One case that is lost, and none won, has a bound of about -2.65 / n: with `fewest_golden` cases that alone refuses
+    nobody (2.65 / 270 < 0.01).
+    """
 
     tag_falls: float = 0.02
     binary_falls: float = 0.02
-    form_falls: float = 0.005
-    fewest_golden: int = 100
+    form_falls: float = 0.01
+    fewest_golden: int = 270
 
 
 class VlmGateResult(Record):
-    """Whether a VLM may follow its parent, why not, and the figures that were compared; digests are of weights."""
+    """Whether a VLM may follow its parent, why not, and the figures that were compared.
+
+    candidate, parent: digests of weights. asked: of the rows and limits that they were compared by.
+    """
 
     passed: bool
     refusals: tuple[str, ...]
     judged_at: Time
     candidate: Digest
     parent: Digest
+    asked: Digest
     figures: dict[str, float]
 
 
 class Answers(NamedTuple):
-    """One answer to each of the golden rows, and to each of the day's that were got wrong."""
+    """The likeliest answer to each of the golden rows, and K samples to each of the day's that were got wrong."""
 
     golden: Sequence[str]
-    wrong: Sequence[str]
+    wrong: Sequence[Sequence[str]]
 
 
 class _Read(NamedTuple):
@@ -70,11 +79,14 @@ def compare(
         if least < -most:
             told = f"from {_mean(old):.4f} to {_mean(new):.4f} of {len(golden)}"
             refusals.append(f"{name} fell {told}: at least {least:+.4f}, must be at least {-most:+.4f}")
-    old, new = ([_read(row, text).tag for row, text in zip(wrong, said.wrong, strict=True)] for said in (before, after))
-    figures |= {"wrong ones right, parent": _mean(old), "wrong ones right, candidate": _mean(new)}
+    old, new = (
+        [_read(row, text).tag for row, texts in zip(wrong, said.wrong, strict=True) for text in texts]
+        for said in (before, after)
+    )
+    figures |= {"samples right, parent": _mean(old), "samples right, candidate": _mean(new)}
     if _mean(new) <= _mean(old):
         refusals.append(
-            f"of {len(wrong)} cases that the parent did not always get right it is right on {_mean(new):.4f}, "
+            f"of samples to {len(wrong)} cases that the parent did not always get right {_mean(new):.4f} are right, "
             f"must be over the parent's {_mean(old):.4f}: nothing was learned"
         )
     return refusals, figures

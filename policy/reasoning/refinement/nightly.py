@@ -1,30 +1,36 @@
 """A refresh's folder and the deployed VLM in; the next VLM, what its gate says, and its seat out: idempotent steps.
 
-RUN/vlm/refined.json, sft, dpo, rl   `refine`
-RUN/vlm/gate.json                    both VLMs on the refresh's golden cases and on what the parent got wrong
-ROOT/live.json                       moved by `promote`
+RUN/vlm/asked.json, sft, dpo, rl, refined.json   `refine`
+RUN/vlm/gate.json                                both VLMs on the refresh's golden cases and on what was got wrong
+ROOT/live.json                                   moved by `promote`
 
-It learns from the rulings that `collect` found, beside the student, which learns from them too; neither waits for the
-other.
+It learns from what persons ruled, up to what `collect` found, beside the student, which learns from that too; neither
+waits for the other. What the student was taught while the VLM's night failed is new to the VLM the next night. What an
+adjudicator ruled is left out: it would learn its own opinion as the truth.
 """
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from contracts.cases import DecidedCase
 from contracts.errors import BadInputError
+from contracts.records import Digest
+from policy.benchmark.kuaimod import refuse_taught
 from policy.casebook import Evidence
 from policy.evidence import read_cases
 from policy.kept import read_whole, write_whole
+from policy.reasoning.measured import sampled
 from policy.reasoning.models.checkpoint import Checkpoint, read_checkpoint, read_record, weights_digest
 from policy.reasoning.models.sampling import longer_than_context, sample
 from policy.reasoning.question import Budget
+from policy.reasoning.recipe import digest_of_rows
 from policy.reasoning.recipe_settings import Recipe
 from policy.reasoning.refinement.gate import Answers, VlmGateResult, VlmLimits, compare
-from policy.reasoning.refinement.refine import REFINED, Refined, Replay, Tick, refine
-from policy.reasoning.refinement.seat import VlmSeat, read_seat, take_seat
+from policy.reasoning.refinement.refine import ASKED, REFINED, Questions, Refined, Replay, Tick, refine
+from policy.reasoning.refinement.seat import VlmSeat, checkpoint_of, read_moves, read_seat, take_seat
 from policy.reasoning.rows import Row, ruling_row, ruling_rows
 from policy.reasoning.teaching.pictures import looking
 from policy.reasoning.training.rewards import ConsistencyJudge
@@ -59,45 +65,71 @@ class VlmNight:
 def refine_tonight(
     night: VlmNight, *, judge: ConsistencyJudge | None = None, tick: Tick = lambda _: None
 ) -> Refined | None:
-    """Post-train the deployed VLM on the night's rulings; None where none is deployed."""
+    """Post-train the deployed VLM on what persons ruled since it learned last; None where none is deployed.
+
+    Raises `BadInputError` where a golden case is among what is learned from.
+    """
     seat = read_seat(night.root)
     if seat is None:
         return None
-    parent = _parent_of(night) if (night.out / REFINED).exists() else Path(seat.checkpoint)
-    recipe = replace(night.recipe, budget=_budget(parent))
-    new, older = _rows(night, recipe.budget)
-    return refine(parent, new, older, night.out, recipe, night.replay, judge=judge, tick=tick)
+    begun = (night.out / ASKED).exists()
+    digest = read_whole(night.out / ASKED, Questions).parent if begun else seat.weights
+    parent = checkpoint_of(night.root, digest)
+    budget = budget_of(parent)
+    new, older = _cases(night, digest)
+    taught = {one.case.case_id for one in (*new, *older)} | {one.case.upload.video_id for one in (*new, *older)}
+    refuse_taught(_golden_cases(night), frozenset(taught), name=f"the VLM of {night.run.home}")
+    return refine(
+        parent,
+        rows_to_learn(new, budget),
+        ruling_rows(older, budget).rows,
+        night.out,
+        replace(night.recipe, budget=budget),
+        night.replay,
+        judge=judge,
+        tick=tick,
+    )
 
 
 def gate_tonight(night: VlmNight, *, now: datetime) -> VlmGateResult:
-    """Ask both VLMs about the golden cases and about what the parent got wrong; kept in RUN/vlm/gate.json."""
+    """Ask both VLMs about the golden cases and about what the parent got wrong; kept in RUN/vlm/gate.json.
+
+    What was said of the same VLMs by the same questions and limits is not asked again. Golden cases that do not fit
+    the context are left out, and counted.
+    """
     refined = read_whole(night.out / REFINED, Refined)
     if refined.candidate is None:
-        raise BadInputError(f"{night.out}: nothing was learned, there is no candidate for the gate")
-    candidate = Path(refined.candidate)
-    digest = weights_digest(candidate)
-    if (before := _read_gate(night)) is not None and (before.candidate, before.parent) == (digest, refined.parent):
-        return before
-    seat = read_seat(night.root)
-    if seat is None or seat.weights != refined.parent:
-        raise BadInputError(f"{night.root}: {seat and seat.weights} rules now, the candidate is of {refined.parent}")
-    budget = _budget(candidate)
+        raise BadInputError(f"{night.out}: {refined.reason}, there is no candidate for the gate")
+    parent, candidate = checkpoint_of(night.root, refined.parent), Path(refined.candidate)
+    budget = budget_of(candidate)
     golden = [ruling_row(item, budget) for item in _golden(night)]
-    asked = {row.row_id: row for row in _rows(night, budget)[0]}
-    wrong = [asked[row_id] for row_id in refined.wrong]
-
-    def answers(folder: Path) -> Answers:
-        said = _likeliest(read_checkpoint(folder), [*golden, *wrong], night.recipe)
-        return Answers(said[: len(golden)], said[len(golden) :])
-
-    refusals, figures = compare(golden, wrong, answers(Path(seat.checkpoint)), answers(candidate), night.limits)
+    new = {one.case.case_id: one for one in _cases(night, refined.parent)[0]}
+    if odd := [row_id for row_id in refined.wrong if row_id not in new]:
+        raise BadInputError(f"{night.out / REFINED}: case {odd[0]} is not among the night's any more, refine anew")
+    wrong = rows_to_learn([new[row_id] for row_id in refined.wrong], budget)
+    asked, digest = _digest_of(night, golden, wrong), weights_digest(candidate)
+    if (night.out / GATE).exists():
+        before = read_whole(night.out / GATE, VlmGateResult)
+        if (before.candidate, before.parent, before.asked) == (digest, refined.parent, asked):
+            return before
+    model = read_checkpoint(parent)
+    long = longer_than_context(model.model, model.processor, [*golden, *wrong], night.recipe.answer_tokens)
+    fitting = [row for row in golden if row.row_id not in long]
+    refusals, figures = compare(
+        fitting,
+        wrong,
+        _answers(model, fitting, wrong, night.recipe),
+        _answers(read_checkpoint(candidate), fitting, wrong, night.recipe),
+        night.limits,
+    )
     result = VlmGateResult(
         passed=not refusals,
         refusals=tuple(refusals),
         judged_at=now,
         candidate=digest,
         parent=refined.parent,
-        figures=figures,
+        asked=asked,
+        figures={**figures, "golden left out": float(len(golden) - len(fitting))},
     )
     write_whole(night.out / GATE, result)
     return result
@@ -107,8 +139,11 @@ def promote_tonight(night: VlmNight, *, now: datetime) -> VlmSeat:
     """Give the candidate the seat; raises `CheckFailedError` with the gate's reasons where it was refused."""
     refined = read_whole(night.out / REFINED, Refined)
     if refined.candidate is None:
-        raise BadInputError(f"{night.out}: nothing was learned, there is no candidate to deploy")
-    return take_seat(night.root, Path(refined.candidate), _read_gate(night), now=now)
+        raise BadInputError(f"{night.out}: {refined.reason}, there is no candidate to deploy")
+    result = read_whole(night.out / GATE, VlmGateResult) if (night.out / GATE).exists() else None
+    new, _ = _cases(night, refined.parent)
+    learned_until = max(one.case.decided_at for one in new)
+    return take_seat(night.root, Path(refined.candidate), result, now=now, learned_until=learned_until)
 
 
 def rows_to_learn(evidence: Sequence[Evidence], budget: Budget) -> list[Row]:
@@ -117,41 +152,56 @@ def rows_to_learn(evidence: Sequence[Evidence], budget: Budget) -> list[Row]:
     return [reasoned.get(item.case.case_id) or ruling_row(item, budget) for item in evidence]
 
 
-def _rows(night: VlmNight, budget: Budget) -> tuple[list[Row], list[Row]]:
-    """The night's rulings, and the older cases that are reasoned by states."""
-    old, new = learned_from(night.run)
-    return rows_to_learn(new, budget), ruling_rows(old, budget).rows
-
-
-def _budget(checkpoint: Path) -> Budget:
+def budget_of(checkpoint: Path) -> Budget:
     """What the VLM was taught to be asked with."""
     record = read_record(checkpoint)
     return Budget() if record is None else Budget(frames=record.frames, chars=record.chars)
 
 
-def _likeliest(checkpoint: Checkpoint, rows: Sequence[Row], recipe: Recipe) -> list[str]:
-    """The likeliest answer to each; none to what does not fit the context, which is counted as out of form."""
-    long = longer_than_context(checkpoint.model, checkpoint.processor, rows, recipe.answer_tokens)
-    short = [row for row in rows if row.row_id not in long]
-    said = sample(checkpoint.model, checkpoint.processor, short, most_tokens=recipe.answer_tokens)
-    answers = {row.row_id: one for row, [one] in zip(short, said, strict=True)}
-    return [answers.get(row.row_id, "") for row in rows]
+def _cases(night: VlmNight, parent: Digest) -> tuple[list[Evidence], list[Evidence]]:
+    """What persons ruled that the VLM has not learned from yet, and what it has."""
+    old, new = (
+        [one for one in side if one.case.weight >= 1.0 and not one.case.votes] for side in learned_from(night.run)
+    )
+    ruled = [move for move in read_moves(night.root) if move.weights == parent]
+    until = ruled[-1].learned_until if ruled else None
+    missed = [] if until is None else [one for one in old if one.case.decided_at > until]
+    late = {one.case.case_id for one in missed}
+    return [*new, *missed], [one for one in old if one.case.case_id not in late]
+
+
+def _answers(vlm: Checkpoint, golden: Sequence[Row], wrong: Sequence[Row], recipe: Recipe) -> Answers:
+    likeliest = sample(vlm.model, vlm.processor, golden, most_tokens=recipe.answer_tokens)
+    return Answers([said for [said] in likeliest], sampled(vlm, wrong, recipe, seed=recipe.seed))
+
+
+def _digest_of(night: VlmNight, golden: Sequence[Row], wrong: Sequence[Row]) -> Digest:
+    told = [digest_of_rows(golden), digest_of_rows(wrong), str(asdict(night.limits)), str(night.recipe)]
+    return f"sha256:{hashlib.sha256(chr(0).join(told).encode()).hexdigest()}"
+
+
+def _golden_cases(night: VlmNight) -> list[DecidedCase]:
+    path = Path(night.run.plan.golden)
+    return [item.case for item in read_snapshot(path)] if path.is_dir() else read_cases(path)
 
 
 def _golden(night: VlmNight) -> list[Evidence]:
-    """The golden cases with their frames, at most so many; those whose media cannot be decoded are asked without."""
+    """The golden cases with their frames, at most so many; raises `BadInputError` where media is broken."""
     plan = night.run.plan
     path = Path(plan.golden)
     if path.is_dir():
         return _fewest(read_snapshot(path), night.golden_at_most)
     inputs = open_release(Path(plan.parent)).release.inputs
-    cases = _fewest([Evidence(case, None) for case in read_cases(path)], night.golden_at_most)
+    cases = [one.case for one in _fewest([Evidence(case, None) for case in read_cases(path)], night.golden_at_most)]
     roots = tuple(Path(root).resolve() for root in plan.media_roots) or (path.resolve().parent,)
     with looking(PoolSettings(roots, 2, inputs.n_frames, inputs.frame_px)) as look:
-        seen = look([item.case for item in cases])
-    return [
-        Evidence(item.case, None if isinstance(one, MediaError) else one) for item, one in zip(cases, seen, strict=True)
-    ]
+        seen = look(cases)
+    found = []
+    for case, frames in zip(cases, seen, strict=True):
+        if isinstance(frames, MediaError):
+            raise BadInputError(f"golden case {case.case_id}: media {case.upload.media_url}: {frames}")
+        found.append(Evidence(case, frames))
+    return found
 
 
 def _fewest(evidence: Sequence[Evidence], most: int) -> list[Evidence]:
@@ -159,17 +209,3 @@ def _fewest(evidence: Sequence[Evidence], most: int) -> list[Evidence]:
         return hashlib.blake2b(item.case.case_id.encode(), digest_size=8).digest()
 
     return sorted(evidence, key=drawn)[:most]
-
-
-def _parent_of(night: VlmNight) -> Path:
-    """The VLM that a gated candidate was made from, though another one may rule by now."""
-    refined, seat = read_whole(night.out / REFINED, Refined), read_seat(night.root)
-    for folder in (seat.checkpoint, seat.before) if seat is not None else ():
-        if folder is not None and weights_digest(Path(folder)) == refined.parent:
-            return Path(folder)
-    raise BadInputError(f"{night.root}: neither what rules nor what did before has the weights {refined.parent}")
-
-
-def _read_gate(night: VlmNight) -> VlmGateResult | None:
-    path = night.out / GATE
-    return read_whole(path, VlmGateResult) if path.exists() else None

@@ -20,18 +20,25 @@ from contracts.lines import read_lines
 from contracts.preferences import PreferenceRow
 from contracts.reasoning import Unparsed
 from contracts.records import Count, Digest, Id, Record
-from policy.kept import write_text
+from policy.kept import read_whole, write_text
 from policy.reasoning.asking import each_answer
 from policy.reasoning.endpoint import ChatClient, Endpoint, RefusedError
 from policy.reasoning.pair_pictures import pictures_of
-from policy.reasoning.pairwise import BOTH_ORDERS, Order, Preference, messages_of_pair, parse_preference
+from policy.reasoning.pairwise import (
+    BOTH_ORDERS,
+    Order,
+    Preference,
+    digest_of_prompt,
+    messages_of_pair,
+    parse_preference,
+)
 from policy.reasoning.question import Messages
 from policy.reasoning.teaching.account import Account, Spent
 from policy.reasoning.teaching.course import rule_of
 from policy.reasoning.teaching.desk import Desk, Halt, HaltedError, Seat
 from policy.reasoning.teaching.journal import Answer, Journal
 from policy.reasoning.teaching.pace import Pace
-from policy.reasoning.teaching.plan import TeachingSettings, folder_of
+from policy.reasoning.teaching.plan import PLAN, TeachingSettings, folder_of
 from policy.reasoning.teaching.prompts import PAIR2COT
 from serving.releases import digest_of
 
@@ -94,6 +101,7 @@ class JudgementPlan(Record):
     tries: Count
     temperature: float
     pictures: bool
+    prompt: Digest
 
 
 def questions_of(pairs: Sequence[PreferenceRow]) -> list[Asked]:
@@ -120,6 +128,7 @@ def judge_pairs(
         tries=settings.tries,
         temperature=settings.temperature,
         pictures=images is not None,
+        prompt=digest_of_prompt(),
     )
     questions = questions_of(pairs)
     with folder_of(folder, plan), Journal(folder / JOURNAL, warn=warn) as journal:
@@ -188,20 +197,27 @@ def follow_pair(asked: Asked, ask: Ask, tries: int, teacher: str) -> Judgement:
     )
 
 
-def read_judgements(folder: Path) -> dict[str, Judgement]:
-    """What became of each question, by its id; raises `BadInputError` by line, or where there are none."""
+def read_judgements(folder: Path, pairs_path: Path, *, pictures: bool) -> dict[str, Judgement]:
+    """What became of each question, by its id.
+
+    Raises `BadInputError` by line, where there are none, or where they are of other pairs.
+    """
     path = folder / JUDGEMENTS
     if not path.is_file():
         raise BadInputError(f"{path}: is missing, `precedent vlm teach-pairs` writes it")
+    plan = read_whole(folder / PLAN, JudgementPlan)
+    if (found := digest_of(pairs_path)) != plan.pairs:
+        raise BadInputError(f"{pairs_path}: digest is {found}, {folder} judged {plan.pairs}")
+    if pictures != plan.pictures:
+        raise BadInputError(f"{folder}: was judged {'with' if plan.pictures else 'without'} pictures, must be as now")
     return {one.row_id: one for one in read_lines(path, Judgement)}
 
 
 def _question(row: PreferenceRow, order: Order) -> Asked:
-    first, second, right = row.pair.chosen, row.pair.rejected, 1
-    if order is Order.REJECTED_FIRST:
-        first, second, right = second, first, 2
-    place: Preference = 1 if right == 1 else 2
-    return Asked(f"pair-{row.number}.{place}", row, first, second, place)
+    right: Preference = 1 if order is Order.CHOSEN_FIRST else 2
+    both = (row.pair.chosen, row.pair.rejected)
+    first, second = both if right == 1 else both[::-1]
+    return Asked(f"pair-{row.number}.{right}", row, first, second, right)
 
 
 def _messages(asked: Asked, images: Path | None) -> Messages:

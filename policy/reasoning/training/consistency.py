@@ -6,10 +6,12 @@ The reasoning is a policy's in training, which may have learned to flatter its j
 import re
 from typing import Protocol
 
+from contracts.errors import BadInputError
 from contracts.taxonomy import Category
 from policy.reasoning.endpoint import Completion
 from policy.reasoning.question import Messages, as_data
 from policy.reasoning.training.rewards import Consistency
+from policy.reasoning.training.settings import ReinforceSettings
 
 OPENING, CLOSING = "<reasoning_data>", "</reasoning_data>"
 _ANSWER = re.compile(r"\s*<answer>\s*(yes|no)\s*</answer>\s*")
@@ -68,8 +70,8 @@ class WordsJudge:
     """Reads by its words, without a model, what a reasoning concludes.
 
     The summary of a ruling's states names a category by its name, with spaces for underscores, and `positive` by
-    `breaks no rule`; a preference's reasoning ends with `response 1 is right`, or 2. One that names none, or several,
-    is no opinion.
+    `breaks no rule`; the last sentence of a preference's reasoning that speaks of a response says which, in words such
+    as `response 1 is right`, `better` or `preferred`. One that names none, or several, is no opinion.
     """
 
     def consistency(self, reasoning: str, answer: str) -> Consistency:
@@ -77,13 +79,33 @@ class WordsJudge:
         found = _SUMMARY.search(reasoning)
         said = found[1] if found else reasoning
         named = {category.value for category, words in _NAMED.items() if found and words in said}
-        named |= set() if found else set(_PREFERRED.findall(said))
+        if not found:
+            last = next((one for one in reversed(_SENTENCE.split(said)) if _SPOKEN_OF.search(one)), "")
+            named = {match[1] for match in _PREFERRED.finditer(last)}
         if len(named) != 1:
             return 0
         return 1 if answer in named else -1
 
 
-_PREFERRED = re.compile(r"response ([12]) is right")
+def judge_for(settings: ReinforceSettings, client: Completes | None = None) -> "EndpointJudge | WordsJudge | None":
+    """Who judges consistency in RL: a model, else the reasoning's words; nobody where its reward is off.
+
+    Raises `BadInputError` for a model that would not be asked.
+    """
+    if not settings.parts.consistency:
+        if client is not None:
+            raise BadInputError("the recipe's algorithm has no reward of consistency, a judge would not be asked")
+        return None
+    return WordsJudge() if client is None else EndpointJudge(client)
+
+
+_SENTENCE = re.compile(r"[.!?;\n]+\s*")
+_SPOKEN_OF = re.compile(r"response[ _][12]", re.IGNORECASE)
+_PREFERRED = re.compile(
+    r"response[ _]([12]) (?:is|was|seems|remains) (?:(?!not|no|never|less)\w+ ){0,2}?"
+    r"(?:right|better|best|correct|preferred|preferable)",
+    re.IGNORECASE,
+)
 _SUMMARY = re.compile(r"<summary>(.*)</summary>", re.DOTALL)
 _NAMED = {
     category: "breaks no rule" if category is Category.POSITIVE else category.value.replace("_", " ")

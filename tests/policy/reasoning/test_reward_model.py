@@ -81,7 +81,7 @@ def test_a_teacher_is_asked_until_it_is_right_and_how_hard_it_was_is_kept(folder
         assert len(judge.asked) == report.spent.answers == 54 + 2 * (2 + 3) + 2 * 3
         assert taught(judge, folder, tmp_path / "judged") == report
         assert len(judge.asked) == 70, "nothing is paid twice"
-    judged = read_judgements(tmp_path / "judged")
+    judged = read_judgements(tmp_path / "judged", folder / "pairs.jsonl", pictures=True)
     assert {one.tries for name, one in judged.items() if name.startswith("pair-3.")} == {3}
     assert [judged[f"pair-4.{place}"].completion for place in (1, 2)] == ["", ""]
     assert judged["pair-4.1"].unusable == {"the other response is preferred": 3}
@@ -119,7 +119,7 @@ def test_the_cold_start_learns_from_what_was_right_and_rl_from_what_was_hard(fol
     hard = dict.fromkeys(range(1, 13), 2)
     with judge_on_loopback(answering(folder, hard)) as judge:
         taught(judge, folder, tmp_path / "judged")
-    judged = read_judgements(tmp_path / "judged")
+    judged = read_judgements(tmp_path / "judged", folder / "pairs.jsonl", pictures=True)
     rows = judge_rows(pairs_of(folder), judged, folder)
     assert len(rows) == 60
     assert [picture.shape for picture in rows[0].pictures] == [(64, 64, 3)]
@@ -127,7 +127,14 @@ def test_the_cold_start_learns_from_what_was_right_and_rl_from_what_was_hard(fol
     told: list[str] = []
     recipe = replace(SHORT, held_out=0.2)
     made = make_reward_model(
-        rows, judged, tmp_path / "rm", recipe, start=tmp_path / "built", judge=WordsJudge(), tick=told.append
+        pairs_of(folder),
+        judged,
+        tmp_path / "rm",
+        recipe,
+        images=folder,
+        start=tmp_path / "built",
+        judge=WordsJudge(),
+        tick=told.append,
     )
     assert [one.stage for one in made] == ["sft", "rl"]
     record = read_record(made[-1].folder)
@@ -142,11 +149,22 @@ def test_a_teacher_that_was_right_of_nothing_starts_nothing(folder: Path, tmp_pa
     with judge_on_loopback(lambda _: "so it is") as judge:
         report = taught(judge, folder, tmp_path / "judged", replace(SETTINGS, tries=1))
     assert report.failed == 60
-    judged = read_judgements(tmp_path / "judged")
-    with pytest.raises(BadInputError, match="needs some of each judged rightly"):
-        make_reward_model(judge_rows(pairs_of(folder), judged, folder), judged, tmp_path / "rm", SHORT)
+    judged = read_judgements(tmp_path / "judged", folder / "pairs.jsonl", pictures=True)
+    with pytest.raises(BadInputError, match="the teacher judged none of them rightly"):
+        make_reward_model(pairs_of(folder), judged, tmp_path / "rm", SHORT)
+
+
+def test_judgements_of_other_pairs_or_of_other_pictures_teach_nothing(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="is missing, `precedent vlm teach-pairs` writes it"):
-        read_judgements(tmp_path)
+        read_judgements(tmp_path, folder / "pairs.jsonl", pictures=True)
+    with judge_on_loopback(answering(folder, {})) as judge:
+        taught(judge, folder, tmp_path / "judged")
+    with pytest.raises(BadInputError, match="was judged with pictures, must be as now"):
+        read_judgements(tmp_path / "judged", folder / "pairs.jsonl", pictures=False)
+    lines = (folder / "pairs.jsonl").read_text().splitlines(keepends=True)
+    (folder / "pairs.jsonl").write_text("".join(lines[1:]))
+    with pytest.raises(BadInputError, match=r"pairs.jsonl: digest is sha256:.*, .* judged sha256:"):
+        read_judgements(tmp_path / "judged", folder / "pairs.jsonl", pictures=True)
 
 
 def test_preferences_are_evaluated_by_the_place_of_the_better_response() -> None:
@@ -160,7 +178,7 @@ def test_the_commands_go_from_cases_to_judgements(evidence: list[Evidence], tmp_
     cases.write_text("".join(f"{one.case.model_dump_json()}\n" for one in evidence))
     run = CliRunner()
     made = run.invoke(vlm, ["pairs", "--cases", str(cases), "--out", str(tmp_path / "pairs")], catch_exceptions=False)
-    assert made.output.startswith("30 pairs of 30 cases, 0 could not be decoded")
+    assert made.output.startswith("30 pairs of 30 cases in ")
     again = run.invoke(vlm, ["pairs", "--cases", str(cases), "--out", str(tmp_path / "pairs")])
     assert "is there already, must be a new folder" in str(again.exception)
     pairs_path = tmp_path / "pairs" / "pairs.jsonl"
