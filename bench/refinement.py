@@ -25,6 +25,7 @@ from contracts.taxonomy import CATEGORIES, Category
 from policy.calibration import expected_calibration_error
 from policy.casebook import Evidence
 from policy.reasoning.evaluation import Share, evaluate
+from policy.reasoning.measured import sampled
 from policy.reasoning.models.checkpoint import (
     Checkpoint,
     CheckpointRecord,
@@ -76,7 +77,10 @@ def measure() -> dict[str, Any]:
         wrong = [asked[row_id] for row_id in refined.wrong]
         folders = {"before": deployed, "after": Path(refined.candidate)}
         vlms = {name: read_checkpoint(path) for name, path in folders.items()}
-        answers = {name: Answers(_likeliest(vlm, golden), _likeliest(vlm, wrong)) for name, vlm in vlms.items()}
+        answers = {
+            name: Answers(_likeliest(vlm, golden), sampled(vlm, wrong, REFINE_TINY, seed=0))
+            for name, vlm in vlms.items()
+        }
         refusals, figures = compare(golden, wrong, answers["before"], answers["after"])
         of_new = {name: evaluate(unseen, [[text] for text in _likeliest(vlm, unseen)]) for name, vlm in vlms.items()}
         of_golden = {name: evaluate(golden, [[text] for text in said.golden]) for name, said in answers.items()}
