@@ -45,6 +45,12 @@ def test_cases_of_one_category_make_no_pairs() -> None:
     ("reasoning", "answer", "found"),
     [
         ("<summary>it is hype selling</summary>", "hype_selling", 1),
+        ("Response 2 is vague. Therefore Response 1 is clearly better.", "1", 1),
+        ("Response 2 is vague. Therefore Response 1 is clearly better.", "2", -1),
+        ("At first response 1 seems right. On a second look response 2 is preferred!", "2", 1),
+        ("Response 1 is not better.", "1", 0),
+        ("Response 1 is right and response 2 is right.", "1", 0),
+        ("Both are vague.", "1", 0),
         ("<summary>it is hype selling</summary>", "positive", -1),
         ("<summary>it breaks no rule</summary>", "positive", 1),
         ("<summary>it is hype selling or plagiarism</summary>", "plagiarism", 0),
