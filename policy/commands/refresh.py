@@ -29,7 +29,7 @@ STEPS = ("collect", "mine", "build", "train", "gate", "promote")
 @click.option("--media-root", "roots", type=FOLDER, multiple=True, help="Where golden media may lie.")
 @click.option("--as", "seat", type=click.Choice(get_args(Seat)), default="shadow", show_default=True)
 @click.option("--cases", "cases_at_most", type=click.IntRange(min=2), default=20_000, show_default=True)
-@click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), help="From the parent's weights [8].")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @RELEASES
 def refresh(
@@ -43,7 +43,7 @@ def refresh(
     roots: tuple[Path, ...],
     seat: Seat,
     cases_at_most: int,
-    epochs: int,
+    epochs: int | None,
     seed: int,
     releases: Path,
 ) -> None:
@@ -59,7 +59,7 @@ def refresh(
     from policy.docket.docket import Docket
     from policy.gate.command import report
     from policy.gate.results import fallen_groups
-    from policy.refresh.run import Plan, RefreshRun
+    from policy.refresh.run import EPOCHS, Plan, RefreshRun
     from policy.refresh.whole import run_all, run_step, told
     from serving.releases import ReleasesRoot
 
@@ -83,7 +83,7 @@ def refresh(
             media_roots=tuple(map(str, roots)),
             seed=seed,
             cases_at_most=cases_at_most,
-            epochs=epochs,
+            epochs=epochs or EPOCHS,
             seat=seat,
         )
         run = RefreshRun.begin(home, plan)

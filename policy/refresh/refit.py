@@ -15,6 +15,7 @@ from policy.casebook import Evidence
 from policy.costs import Costs
 from policy.fusion import FusionSettings, weights_of
 from policy.refresh.mining import choose_mixture
+from policy.refresh.run import EPOCHS, LEARNING_RATE
 from policy.train import Inheritance, Policy, Tick, TrainSettings, run_student, train
 from serving.student import Student
 
@@ -27,8 +28,8 @@ class RefreshSettings:
     """How a refresh learns: from how many cases, for how many epochs from the parent's weights, by which costs."""
 
     cases_at_most: int = 20_000
-    epochs: int = 5
-    learning_rate: float = 1.5e-3
+    epochs: int = EPOCHS
+    learning_rate: float = LEARNING_RATE
     costs: Costs = field(default_factory=Costs)
 
 
