@@ -200,7 +200,7 @@ def test_a_missing_golden_set_is_said_at_once_before_training(airflow: Airflow, 
 def test_beside_the_release_the_vlm_learns_from_the_same_rulings_and_its_gate_is_its_own(
     airflow: Airflow, night: Night
 ) -> None:
-    news = word_cases(4, 111)
+    news = word_cases(16, 111)
     night.rule(news)
     built, root, recipe = (night.home / name for name in ("built", "vlm", "recipe.toml"))
     asked = rows_to_learn([*news, *word_cases(40, 1)], Budget(1, 40))
@@ -208,14 +208,14 @@ def test_beside_the_release_the_vlm_learns_from_the_same_rulings_and_its_gate_is
     seat = take_seat(root, built, None, now=NOW)
     recipe.write_text(
         "rl_steps = 2\nsamples = 2\nsampled_rows = 4\nanswer_tokens = 8\nheld_out = 0.3\n"
-        "[sft]\nsteps = 1\nbatch = 4\nlearning_rate = 1e-3\n[dpo]\nsteps = 1\nbatch = 2\n"
-        "[rl]\nrollout_batch = 16\ntrain_batch = 8\nmicro_batch = 8\nanswers = 2\n"
+        "[sft]\nsteps = 4\nbatch = 4\nlearning_rate = 1e-3\n[dpo]\nsteps = 1\nbatch = 2\n"
+        "[rl]\nrollout_batch = 12\ntrain_batch = 6\nmicro_batch = 6\nanswers = 2\n"
     )
     told_where = night.environment | {"PRECEDENT_VLM": str(root), "PRECEDENT_VLM_RECIPE": str(recipe)}
     done = airflow.run("policy_refresh", told_where, run="both")
     tasks = done["tasks"]
     log = airflow.log.read_text()
-    assert {tasks[name] for name in ("refine_vlm", "promote_candidate")} == {"success"}, log[-4_000:]
+    assert {tasks[name] for name in ("refine_vlm", "gate_candidate")} == {"success"}, log[-4_000:]
     assert (tasks["gate_vlm"], tasks["promote_vlm"]) == ("failed", "upstream_failed"), "one step teaches nothing"
     assert "CheckFailedError: the VLM of run both is refused: " in log
     assert done["tries"]["gate_vlm"] == 1

@@ -58,7 +58,7 @@ def enter_and_rule(docket: Docket, evidence: list[Evidence]) -> None:
     for item in evidence:
         name, video = item.case.case_id, item.case.upload.video_id
         docket.enter([on_docket(item, said)], now=NOW)
-        docket.rule(ruling(name, item.case.category, video=video), ANN)
+        docket.rule(ruling(name, item.case.category, video=video, reasoning=item.case.reasoning), ANN)
 
 
 @pytest.fixture
