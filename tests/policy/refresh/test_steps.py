@@ -180,7 +180,7 @@ def test_what_a_vlm_ruled_by_votes_is_learned_with_its_votes(run: RefreshRun) ->
     noted = NotedOpinion(
         case_id=item.case.case_id,
         adjudicator=VLM.name,
-        asked_at=NOW,
+        asked_at=judged.ruled_at,
         category=hate,
         confidence=0.5,
         asked=5,
