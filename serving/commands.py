@@ -2,9 +2,7 @@
 
 import json
 import logging
-import signal
 import sys
-import threading
 from pathlib import Path
 
 import click
@@ -56,13 +54,12 @@ def triton(
       precedent triton --releases releases --port 0
       precedent triton --releases releases --repository /models --server triton:8001 --gpu
     """
+    from serving.stopping import stop_on_signals
     from serving.triton.configs import Backend, ServingOptions
     from serving.triton.embedded import EmbeddedTriton, RemoteTriton
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    stopped = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stopped.set())
+    stopped = stop_on_signals()
     served: EmbeddedTriton | RemoteTriton
     if server is None:
         if gpu or tensorrt:
