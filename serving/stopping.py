@@ -27,6 +27,9 @@ class Stop:
         """Wait for it, at most so many seconds; whether it was set."""
         return bool(select.select([self._read], [], [], timeout_s)[0])
 
+    def is_set(self) -> bool:
+        return self.wait(0.0)
+
 
 def stop_on_signals() -> Stop:
     """One that SIGINT and SIGTERM set."""

@@ -12,13 +12,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
+from serving.stopping import Stop, stop_on_signals
 from streams.processes import end_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,9 +43,7 @@ def main() -> int:
         "--unpaused", action="store_true", help="let the schedules run at once, not only when switched on"
     )
     options = parser.parse_args()
-    stop = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
+    stop = stop_on_signals()
     try:
         run(options.state_dir.resolve(), options.port or free_port(), stop, paused=not options.unpaused)
     except AirflowError as error:
@@ -54,7 +52,7 @@ def main() -> int:
     return 0
 
 
-def run(home: Path, port: int, stop: threading.Event, *, paused: bool) -> None:
+def run(home: Path, port: int, stop: Stop, *, paused: bool) -> None:
     home.mkdir(parents=True, exist_ok=True)
     environment = environment_of(home, port, paused=paused)
     password = password_of(home)
@@ -125,7 +123,7 @@ def password_of(home: Path) -> str:
 
 
 def wait_until_healthy(
-    address: str, running: "dict[str, subprocess.Popen[bytes]]", stop: threading.Event, *, at_most_s: float = 180.0
+    address: str, running: "dict[str, subprocess.Popen[bytes]]", stop: Stop, *, at_most_s: float = 180.0
 ) -> bool:
     """Wait until the API says that database, scheduler and DAG processor are well; False when told to stop."""
     until = time.monotonic() + at_most_s

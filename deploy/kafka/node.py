@@ -7,11 +7,9 @@ jars are resolved once, by Maven, into deploy/kafka/target.
 import argparse
 import hashlib
 import json
-import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from contracts.topics import TOPICS
+from serving.stopping import Stop, stop_on_signals
 from streams.processes import end_with_parent
 
 HERE = Path(__file__).resolve().parent
@@ -50,9 +49,7 @@ class NodeError(Exception):
 
 
 def _run(jars: Path, state: Path, port: int, partitions: int) -> int:
-    stop = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
+    stop = stop_on_signals()
     properties = write_properties(state, port, free_port())
     java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties), "--ignore-formatted", jars=jars)
     node = subprocess.Popen(
@@ -158,7 +155,7 @@ def java(main_class: str, *arguments: str, jars: Path) -> None:
         raise NodeError(f"{main_class} failed: {_first_error(done.stdout)}")
 
 
-def declare_topics(address: str, partitions: int, node: "subprocess.Popen[bytes]", stop: threading.Event) -> bool:
+def declare_topics(address: str, partitions: int, node: "subprocess.Popen[bytes]", stop: Stop) -> bool:
     """Wait until the broker answers and declare every topic and its dead letters; False when told to stop."""
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
     until = time.monotonic() + 60.0

@@ -3,7 +3,8 @@
 import click
 
 from contracts.errors import BadInputError
-from streams.commands.foreground import ready, stop_event
+from serving.stopping import stop_on_signals
+from streams.commands.foreground import ready
 
 
 @click.command()
@@ -25,7 +26,7 @@ def broker(port: int, partitions: int) -> None:
 
     if port:
         raise BadInputError(f"--port == {port}, must be 0: librdkafka's mock cluster cannot be given a port")
-    stop = stop_event()
+    stop = stop_on_signals()
     with embedded_broker(partitions=partitions) as running:
         ready("broker", running.address, topics=len(running.topics), partitions=partitions)
         stop.wait()

@@ -2,9 +2,7 @@
 
 import json
 import logging
-import signal
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 import click
@@ -26,14 +24,6 @@ def broker_and_warehouse() -> "tuple[StreamSettings, WarehouseAddress]":
 
     settings = StreamSettings.from_environment()
     return settings, address_in({VARIABLE: settings.warehouse})
-
-
-def stop_event() -> threading.Event:
-    """An event that SIGINT and SIGTERM set."""
-    stop = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: stop.set())
-    return stop
 
 
 def log_to_stderr() -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from features.config import FeaturesConfig
-from streams.commands.foreground import broker_and_warehouse, log_to_stderr, ready, stop_event
+from serving.stopping import stop_on_signals
+from streams.commands.foreground import broker_and_warehouse, log_to_stderr, ready
 from streams.commands.options import session_timeout
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def sink(batch: int, linger_ms: float, session_timeout: float) -> None:
     settings, address = broker_and_warehouse()
     config = SinkConfig(settings.broker, batch=batch, linger_s=linger_ms / 1000.0, session_timeout_s=session_timeout)
     inserts = LateWarehouse(address).inserts(FREQUENT)
-    run_sink(config, inserts, stop_event(), ready=lambda: ready("sink", settings.broker))
+    run_sink(config, inserts, stop_on_signals(), ready=lambda: ready("sink", settings.broker))
 
 
 @click.command()

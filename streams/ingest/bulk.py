@@ -20,6 +20,7 @@ from contracts.dead_letters import DeadLetter
 from contracts.errors import DependencyError
 from contracts.records import Event
 from contracts.topics import Topic
+from serving.stopping import Stop
 from streams import edge
 from streams.collector import calm_collector
 from streams.kafka.delivery import ConfirmedProducer, OutgoingRecord
@@ -53,9 +54,7 @@ class _Record(NamedTuple):
     value: bytes | None
 
 
-def run_sink(
-    config: SinkConfig, inserts: Mapping[Topic, Insert], stop: threading.Event, *, ready: Callable[[], None]
-) -> None:
+def run_sink(config: SinkConfig, inserts: Mapping[Topic, Insert], stop: Stop, *, ready: Callable[[], None]) -> None:
     """Copy each topic's events by its insert until `stop` is set.
 
     `ready` is called once, when the group has given out its partitions.
@@ -94,7 +93,7 @@ def run_sink(
         producer.close()
 
 
-def _take(consumer: Consumer, config: SinkConfig, stop: threading.Event) -> list[Message]:
+def _take(consumer: Consumer, config: SinkConfig, stop: Stop) -> list[Message]:
     """Collect a batch: until it is full, or `linger_s` after its first message."""
     batch: list[Message] = []
     until = time.monotonic() + config.linger_s
@@ -113,7 +112,7 @@ def _keep(
     inserts: Mapping[Topic, Insert],
     producer: ConfirmedProducer,
     config: SinkConfig,
-    stop: threading.Event,
+    stop: Stop,
 ) -> bool:
     """Insert a batch, however long the warehouse is away; False when told to stop before it was kept."""
     events, dead = _check(batch, inserts)
@@ -133,7 +132,7 @@ def _keep(
     return False
 
 
-def _wait_as_member(consumer: Consumer, seconds: float, stop: threading.Event) -> None:
+def _wait_as_member(consumer: Consumer, seconds: float, stop: Stop) -> None:
     """Wait without reading on, and without being taken for dead: a member of a group must poll."""
     held = consumer.assignment()
     consumer.pause(held)

@@ -8,6 +8,7 @@ from contracts.dead_letters import DeadLetter
 from contracts.errors import DependencyError
 from contracts.topics import VIDEOS_VERDICTS
 from contracts.verdicts import Verdict
+from serving.stopping import Stop
 from streams.ingest.bulk import SinkConfig, run_sink
 from tests.streams.conftest import Topics
 from tests.streams.events import raw
@@ -41,7 +42,7 @@ class Rows:
 @contextmanager
 def running(broker: str, rows: Rows) -> Iterator[None]:
     """A sink of the group that is named like the rows."""
-    stop, ready = threading.Event(), threading.Event()
+    stop, ready = Stop(), threading.Event()
     config = SinkConfig(broker, group=rows.prefix, linger_s=0.1, longest_pause_s=0.2, session_timeout_s=2.0)
     inserts = {VIDEOS_VERDICTS: rows.insert}
     thread = threading.Thread(target=run_sink, args=(config, inserts, stop), kwargs={"ready": ready.set})
