@@ -1,13 +1,12 @@
 """Hashed n-grams of decided cases in, what the text tower knows out, with log-probabilities no case was taught by.
 
-Two views of whether a case is violative: a convex fit on its words, wherever they are said and each scaled by how much
-it tells, and the vote of the taught cases by likeness in a whitened latent space. Few cases speak by likeness alone
-(their words add noise), many by both, weighed by cases that neither has seen. Which category it is, given that it is
-violative, is a convex fit of its own: the rare categories would be shrunk away by one softmax over all 16.
+Two views of whether a case is violative: a convex fit on its words (`policy.word_fit`), and the vote of the taught
+cases by likeness in a whitened latent space. Few cases speak by likeness alone (their words add noise), many by both,
+weighed by cases that neither has seen.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,29 +15,35 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 
 from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
+from policy.word_fit import (
+    Floats,
+    Matrix,
+    WordSettings,
+    examples_of,
+    fit_words,
+    inverse_document_frequency,
+    of_two,
+    said_of,
+    tfidf,
+)
 from serving.preprocess.inputs import ModelInputs
 from serving.student import MOST_CERTAIN, N_TEXT_FIELDS, VOTE_SHARPNESS
-
-Matrix = Any
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class TextSettings:
-    """How the text tower is fitted: inverse penalties, folds, sizes.
+    """How the text tower is fitted: penalties of its words, folds, sizes.
 
     in_sample: a case left out of its own vote still shaped the space it votes in; unseen cases are this much less
     certain than the left-out votes say (measured on the KuaiMod benchmark: slope 0.8).
     """
 
-    violative_c: float = 1.0
-    category_c: float = 5.0
+    words: WordSettings = field(default_factory=WordSettings)
     folds: int = 5
     text_dim: int = 128
     n_taught: int = 2_048
     spanned_by: int = 2_000
     smallest_df: int = 2
-    dense_up_to: int = 1_500
     likeness_alone_up_to: int = 1_500
     in_sample: float = 0.8
 
@@ -60,61 +65,6 @@ class TextFit:
     unseen_idf: Floats
     out_of_sample: Floats
     embedding: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class _Linear:
-    """A linear model on words: coefficients [D, 16] and bias [16], as the text tower's `z`."""
-
-    coefficients: Floats
-    bias: Floats
-
-    def __call__(self, features: Matrix) -> Floats:
-        return np.asarray(features @ self.coefficients, np.float32) + self.bias
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What N cases say: D n-grams by the field where they stand, W n-grams wherever they do; `place` [D] of each there.
-
-    What was learned of an n-gram in one field holds in each where it is known: few cases of a new kind teach more.
-    """
-
-    by_field: Matrix
-    anywhere: Matrix
-    place: npt.NDArray[np.int64]
-
-
-def _said(by_field_N_D: Matrix, ngram_D: npt.NDArray[np.int64]) -> _Said:
-    """The same, by the n-gram that each column is of."""
-    names, place = np.unique(ngram_D, return_inverse=True)
-    ones = np.ones(len(place), np.float32)
-    same = sparse.csr_matrix((ones, (np.arange(len(place)), place)), shape=(len(place), len(names)))
-    return _Said(by_field_N_D, (by_field_N_D @ same).tocsr(), place)
-
-
-def inverse_document_frequency(inputs: ModelInputs, *, buckets: int, smallest_df: int = 1) -> Floats:
-    """Smoothed idf [V], log((1 + N) / (1 + df)) + 1, as scikit-learn's TfidfTransformer has it; 0 for the rarest.
-
-    What fewer than `smallest_df` documents have teaches nothing about others, and would only lengthen the rest.
-    """
-    used = inputs.ngram_counts > 0
-    frequency = np.bincount(inputs.ngram_ids[used], minlength=N_TEXT_FIELDS * buckets)
-    idf = np.log((1 + len(inputs)) / (1 + frequency)) + 1
-    return np.where(frequency >= smallest_df, idf, 0.0).astype(np.float32)
-
-
-def tfidf(inputs: ModelInputs, idf: Floats, *, buckets: int) -> Matrix:
-    """The text tower's weights as a sparse matrix [N, V]: sublinear tf times idf, L2-normalised per field."""
-    row, place = np.nonzero(inputs.ngram_counts)
-    ids = inputs.ngram_ids[row, place]
-    value = (1 + np.log(inputs.ngram_counts[row, place].astype(np.float32))) * idf[ids]
-    field = ids // buckets
-    value *= inputs.present[row, 1 + field]
-    square = np.zeros((len(inputs), N_TEXT_FIELDS), np.float64)
-    np.add.at(square, (row, field), value * value)
-    value /= np.sqrt(np.maximum(square, 1e-12))[row, field]
-    return sparse.csr_matrix((value, (row, ids)), shape=(len(inputs), len(idf)), dtype=np.float32)
 
 
 def fit_text(
@@ -139,14 +89,14 @@ def fit_text(
     idf = inverse_document_frequency(inputs, buckets=buckets, smallest_df=settings.smallest_df)
     words = tfidf(inputs, idf, buckets=buckets)
     used = np.flatnonzero(words.getnnz(axis=0))
-    said = _said(words[:, used], used % buckets)
+    said = said_of(words[:, used], used % buckets)
     unseen = np.zeros((len(inputs), N_CATEGORIES), np.float32)
     counts = np.ones(len(inputs), np.float32)
     if new is not None:
         counts[new] = emphasis
     for learned, left in KFold(settings.folds, shuffle=True, random_state=seed).split(targets_N_16):
-        unseen[left] = _fit(said, learned, targets_N_16, counts, settings)(said.by_field[left])
-    model = _fit(said, np.arange(len(inputs)), targets_N_16, counts, settings)
+        unseen[left] = fit_words(said, learned, targets_N_16, counts, settings.words)(said.by_field[left])
+    model = fit_words(said, np.arange(len(inputs)), targets_N_16, counts, settings.words)
     whole = _whole(said.by_field)
     projection, shift = _whitened(whole[_some(len(inputs), settings.spanned_by, rng, new)], settings.text_dim)
     embedding = _unit(np.asarray(whole @ projection) - shift).astype(np.float32)
@@ -227,7 +177,7 @@ def _odds_of_positive(embedding: Floats, taught: npt.NDArray[np.int64], violativ
 def _weighed(both_N_2: Floats, targets_N_16: Floats, settings: TextSettings, stands_for: Floats | None) -> Floats:
     """Weights of likeness and words, and a bias; up to `likeness_alone_up_to` cases likeness speaks alone."""
     views = both_N_2 if len(both_N_2) > settings.likeness_alone_up_to else both_N_2 * np.array([1.0, 0.0], np.float32)
-    taught = _taught(np.arange(len(views)), _of_two(targets_N_16), stands_for)
+    taught = examples_of(np.arange(len(views)), of_two(targets_N_16), stands_for)
     model = LogisticRegression(C=1e4, max_iter=500).fit(
         views[taught.rows], taught.labels == 1, sample_weight=taught.counts
     )
@@ -248,106 +198,6 @@ def log_probabilities(z_N_16: Floats) -> Floats:
     given, positive = z[:, :POSITIVE_INDEX], z[:, POSITIVE_INDEX:]
     given = given - np.log(np.exp(given).sum(axis=1, keepdims=True))
     return np.concatenate([given - np.logaddexp(0, positive), -np.logaddexp(0, -positive)], axis=1)
-
-
-class _Taught(NamedTuple):
-    """M examples: the row of each, the label it is one of, and for how many it counts."""
-
-    rows: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
-    counts: Floats
-
-
-def _taught(rows: npt.NDArray[np.int64], targets_N_K: Floats, counts_N: Floats | None) -> _Taught:
-    """The cases at `rows`, each as an example of every label that it has a share of."""
-    place, labels = np.nonzero(targets_N_K[rows])
-    rows = rows[place]
-    shares = targets_N_K[rows, labels]
-    return _Taught(rows, labels, shares if counts_N is None else shares * counts_N[rows])
-
-
-def _of_two(targets_N_16: Floats) -> Floats:
-    """Probabilities of violative and of positive, [N, 2]."""
-    positive = targets_N_16[:, POSITIVE_INDEX]
-    return np.stack([1.0 - positive, positive], axis=1)
-
-
-def _fit(
-    said: _Said, rows: npt.NDArray[np.int64], targets_N_16: Floats, counts: Floats, settings: TextSettings
-) -> _Linear:
-    """Learn from the cases at `rows` whether one is positive, and which category it is given that it is violative."""
-    coefficients = np.zeros((said.by_field.shape[1], N_CATEGORIES), np.float32)
-    bias = np.full(N_CATEGORIES, -8.0, np.float32)  # a category without cases is rare, not impossible
-    bias[POSITIVE_INDEX] = 0.0
-    taught = _taught(rows, _of_two(targets_N_16), counts)
-    if 0 < taught.labels.sum() < len(taught.labels):
-        anywhere = said.anywhere[taught.rows]
-        scale = _telling(anywhere, taught.labels == 1, taught.counts)
-        scaled = anywhere.multiply(scale[None]).tocsr()
-        scaled.eliminate_zeros()
-        weights, intercepts = _logistic(
-            scaled, taught.labels == 1, taught.counts, settings.violative_c, settings.dense_up_to
-        )
-        coefficients[:, POSITIVE_INDEX] = (weights[0] * scale)[said.place]
-        bias[POSITIVE_INDEX] = intercepts[0]
-    taught = _taught(rows, targets_N_16[:, :POSITIVE_INDEX], counts)
-    categories = np.unique(taught.labels)
-    if len(categories) < 2:
-        bias[categories] = 0.0
-        return _Linear(coefficients, bias)
-    weights, intercepts = _logistic(
-        said.by_field[taught.rows], taught.labels, taught.counts, settings.category_c, settings.dense_up_to
-    )
-    if len(categories) == 2:
-        weights, intercepts = np.stack([-weights[0], weights[0]]) / 2, np.array([-1, 1]) * intercepts[0] / 2
-    coefficients[:, categories] = weights.T
-    bias[categories] = intercepts
-    return _Linear(coefficients, bias)
-
-
-def _telling(anywhere: Matrix, positive: npt.NDArray[np.bool_], counts: Floats) -> npt.NDArray[np.float64]:
-    """How much each of W n-grams tells of two kinds of cases: the absolute log ratio of its shares of what they say.
-
-    Words scaled by it are learned as fast as they tell (Wang and Manning, ACL 2012, section 2): a penalty that is one
-    for all would hold back the few that a new trend is known by, as if each were chatter. 1 where none tells more.
-    """
-    there = (anywhere > 0).astype(np.float64).T
-    good, bad = (1.0 + there @ (counts * kind) for kind in (positive, ~positive))
-    telling = np.abs(np.log(good / good.sum()) - np.log(bad / bad.sum()))
-    return telling if telling.any() else np.ones_like(telling)
-
-
-def _logistic(
-    features: Matrix, targets: npt.NDArray[Any], counts: Floats, penalty: float, dense_up_to: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Weights [K, D] and intercepts [K] of an L2-penalised logistic regression.
-
-    Few cases span few directions: up to `dense_up_to` of them the same optimum is found in the span of the cases
-    (the representer theorem), by the eigenvectors of their inner products.
-    """
-    if not features.nnz:
-        return _prior(targets, counts, features.shape[1])
-    if len(targets) > dense_up_to:
-        model = LogisticRegression(C=penalty, max_iter=300, tol=1e-4).fit(features, targets, sample_weight=counts)
-        return model.coef_, model.intercept_
-    products = np.asarray((features @ features.T).todense(), np.float64)
-    values, vectors = np.linalg.eigh(products)
-    kept = values > 1e-7 * values[-1]
-    root = np.sqrt(values[kept])
-    model = LogisticRegression(C=penalty, max_iter=500, tol=1e-4).fit(
-        vectors[:, kept] * root, targets, sample_weight=counts
-    )
-    return model.coef_ @ (features.T @ (vectors[:, kept] / root)).T, model.intercept_
-
-
-def _prior(
-    targets: npt.NDArray[Any], counts: Floats, width: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Cases without a word teach how frequent each label is."""
-    _, which = np.unique(targets, return_inverse=True)
-    logs = np.log(np.bincount(which, counts) / counts.sum())
-    intercepts = logs[1:] - logs[:1] if len(logs) == 2 else logs
-    return np.zeros((len(intercepts), width)), intercepts
 
 
 def _unit(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:

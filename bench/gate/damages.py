@@ -12,6 +12,7 @@ from bench.gate.releases import SETTINGS, write
 from contracts.taxonomy import CATEGORIES, Category, Group
 from policy.casebook import Evidence
 from policy.train import Policy, train
+from policy.word_fit import WordSettings
 from serving.releases import CASEBOOK, MANIFEST, STUDENT
 
 Damage = Callable[[Policy, list[Evidence], Path], None]
@@ -173,7 +174,7 @@ def _flipped(share: float, category: Category) -> Callable[[list[Evidence]], lis
 def _overfit(_: Policy, taught: list[Evidence], path: Path) -> None:
     """Fitted to one case in twenty almost without penalty, and certain of it: what it left out judges nothing."""
     few = taught[:: max(1, len(taught) // 150)]
-    text = replace(SETTINGS.text, violative_c=1e5, category_c=1e5, smallest_df=1)
+    text = replace(SETTINGS.text, words=WordSettings(violative_c=1e5, category_c=1e5), smallest_df=1)
     policy = train(few, settings=replace(SETTINGS, text=text), seed=7)
     policy.student.text.stack[:] = torch.tensor([0.0, 4.0, 0.0])
     write(policy, few, path)

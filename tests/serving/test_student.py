@@ -10,7 +10,8 @@ import torch
 
 from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX
 from contracts.verdicts import MODALITIES
-from policy.text_fit import TextSettings, fit_text, inverse_document_frequency
+from policy.text_fit import TextSettings, fit_text
+from policy.word_fit import WordSettings, inverse_document_frequency
 from serving.export import INPUTS, OUTPUTS, export_student
 from serving.preprocess.inputs import SIGNALS, ModelInputs
 from serving.student import Student, StudentShape, log_probabilities
@@ -156,7 +157,7 @@ def test_the_span_of_the_cases_holds_the_same_optimum_as_all_dimensions() -> Non
             inputs,
             np.eye(N_CATEGORIES, dtype=np.float32)[labels],
             buckets=BUCKETS,
-            settings=replace(SMALL, dense_up_to=limit),
+            settings=replace(SMALL, words=WordSettings(dense_up_to=limit)),
             seed=0,
         )
         for limit in (0, 1_000)
