@@ -7,6 +7,7 @@ import click
 from contracts.errors import CheckFailedError
 from policy.commands.options import FILE, FOLDER
 from policy.commands.progress import say
+from policy.commands.vlm.options import TRAINING, trained_by, with_options
 
 
 @click.command()
@@ -14,9 +15,7 @@ from policy.commands.progress import say
 @click.option("--out", type=FOLDER, required=True, help="Checkpoints, runs and the page; the same folder goes on.")
 @click.option("--start", type=FOLDER, help="A checkpoint to begin from [a tiny one, built for these cases].")
 @click.option("--media-root", "roots", type=FOLDER, multiple=True, help="Where media may lie [beside the cases].")
-@click.option("--recipe", "settings", type=FILE, help="TOML of what each stage does [the tiny VLM's].")
-@click.option("--judge", help="The endpoint that judges consistency in RL [the summary's words].")
-@click.option("--judge-model", default="default", show_default=True, help="Its name there.")
+@with_options(TRAINING)
 def recipe(
     cases_path: Path,
     out: Path,
@@ -29,7 +28,7 @@ def recipe(
     """Fine-tune, prefer, reinforce: SFT, DPO on the model's own wrong answers, StableReinforce.
 
     Cases whose reasoning is not by states are left out and counted: `precedent vlm teach` writes them. OUT/recipe.html
-    shows figures and curves. Exit code 1: a stage answers out of form, or names fewer right tags than the one before.
+    shows figures and curves. Exit code 1: a stage answers out of form.
 
     \b
     Example:
@@ -37,21 +36,16 @@ def recipe(
       precedent vlm recipe --cases clips/cases.jsonl --out vlm
       precedent vlm recipe --cases cases.jsonl --out 7b --start QWEN2.5-VL-FOLDER --recipe deploy/vllm/qwen-7b.toml
     """
-    from transformers.utils.logging import disable_progress_bar
-
     from policy.casebook import Evidence
     from policy.evidence import read_cases
-    from policy.reasoning.endpoint import ChatClient, Endpoint
     from policy.reasoning.measured import table_of
     from policy.reasoning.recipe import run_recipe
-    from policy.reasoning.recipe_settings import TINY, read_recipe
+    from policy.reasoning.recipe_settings import TINY
     from policy.reasoning.rows import ruling_rows
     from policy.reasoning.teaching.pictures import looking
-    from policy.reasoning.training.consistency import judge_for
     from serving.preprocess.media import MediaError, PoolSettings
 
-    disable_progress_bar()
-    planned = TINY if settings is None else read_recipe(settings)
+    planned, asked = trained_by(settings, judge, judge_model, TINY)
     cases = read_cases(cases_path)
     allowed = tuple(root.resolve() for root in roots) or (cases_path.parent.resolve(),)
     with looking(PoolSettings(allowed, 2, planned.budget.frames, planned.frame_px)) as look:
@@ -65,7 +59,6 @@ def recipe(
     )
     for rule, times in found.left_out.most_common():
         say(f"left out {times}: {rule}")
-    asked = judge_for(planned.rl, ChatClient(Endpoint(judge, judge_model)) if judge else None)
     made = run_recipe(found.rows, out, planned, start=start, judge=asked, tick=say)
     for row in table_of(made):
         click.echo(f"{row[0]:8}{row[1]:36}{row[2]:36}{row[3]:26}{row[4]}")

@@ -7,8 +7,9 @@ from typing import Literal
 import click
 
 from contracts.errors import CheckFailedError
-from policy.commands.options import FILE, FOLDER
+from policy.commands.options import FOLDER
 from policy.commands.progress import say
+from policy.commands.vlm.options import TRAINING, trained_by, with_options
 
 ROOT = click.option(
     "--vlm",
@@ -26,9 +27,7 @@ Step = Literal["refine", "gate", "promote"]
 @click.option("--run", "home", type=FOLDER, required=True, help="The refresh's folder, of which `collect` is done.")
 @ROOT
 @click.option("--step", type=click.Choice(("refine", "gate", "promote")), help="This step alone [all of them].")
-@click.option("--recipe", "settings", type=FILE, help="TOML of what each stage does [the tiny VLM's].")
-@click.option("--judge", help="The endpoint that judges consistency in RL [the summary's words].")
-@click.option("--judge-model", default="default", show_default=True, help="Its name there.")
+@with_options(TRAINING)
 def refine(
     home: Path, root: Path, step: Step | None, settings: Path | None, judge: str | None, judge_model: str
 ) -> None:
@@ -42,20 +41,14 @@ def refine(
       precedent policy refresh --run .state/refresh/tonight --golden golden.jsonl --step collect
       precedent vlm refine --run .state/refresh/tonight
     """
-    from transformers.utils.logging import disable_progress_bar
-
-    from policy.reasoning.endpoint import ChatClient, Endpoint
-    from policy.reasoning.recipe_settings import REFINE_TINY, read_recipe
+    from policy.reasoning.recipe_settings import REFINE_TINY
     from policy.reasoning.refinement.nightly import VlmNight, gate_tonight, promote_tonight, refine_tonight
     from policy.reasoning.refinement.seat import checkpoint_of
-    from policy.reasoning.training.consistency import judge_for
     from policy.refresh.run import RefreshRun
 
-    disable_progress_bar()
-    planned = REFINE_TINY if settings is None else read_recipe(settings)
+    planned, asked = trained_by(settings, judge, judge_model, REFINE_TINY)
     night, now = VlmNight(RefreshRun.resume(home), root, planned), datetime.now(UTC)
     if step in {None, "refine"}:
-        asked = judge_for(planned.rl, ChatClient(Endpoint(judge, judge_model)) if judge else None)
         refined = refine_tonight(night, judge=asked, tick=say)
         if refined is None:
             click.echo(f"refine: no VLM is deployed in {root}")

@@ -8,6 +8,7 @@ import click
 from contracts.errors import CheckFailedError
 from policy.commands.options import FILE, FOLDER
 from policy.commands.progress import progress_of, say
+from policy.commands.vlm.options import ASKING, TRAINING, trained_by, with_options
 from policy.commands.vlm.teach import TEACHER_KEY
 
 
@@ -55,20 +56,7 @@ def pairs(
 @click.option("--model", default="default", show_default=True, help="The teacher's name there.")
 @click.option("--images", type=FOLDER, help="Where pictures lie; without it the teacher is told that there is none.")
 @click.option("--tries", type=click.IntRange(1, 20), default=3, show_default=True, help="Of each pair in each order.")
-@click.option("--parallel", type=click.IntRange(1, 256), default=4, show_default=True, help="Questions at once.")
-@click.option("--per-minute", type=click.FloatRange(0, min_open=True), help="Requests to the endpoint [as they come].")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(0.1, 3_600), default=60.0, show_default=True)
-@click.option("--most-tokens", type=click.IntRange(1, 1_000_000), default=2_048, show_default=True, help="An answer's.")
-@click.option("--budget-tokens", type=click.IntRange(1), help="Stop before so many are spent in all.")
-@click.option("--budget", type=click.FloatRange(0, min_open=True), help="Stop before so much money is spent in all.")
-@click.option(
-    "--price",
-    "prices",
-    type=(click.FloatRange(0), click.FloatRange(0)),
-    default=(0, 0),
-    metavar="PROMPT COMPLETION",
-    help="Of a million tokens.",
-)
+@with_options(ASKING)
 def teach_pairs(
     pairs_path: Path,
     folder: Path,
@@ -141,9 +129,7 @@ def teach_pairs(
 @click.option("--out", type=FOLDER, required=True, help="Checkpoints, runs and the page; the same folder goes on.")
 @click.option("--images", type=FOLDER, help="Where pictures lie.")
 @click.option("--start", type=FOLDER, help="A checkpoint to begin from [a tiny one, built for these pairs].")
-@click.option("--recipe", "settings", type=FILE, help="TOML of what each stage does [the tiny VLM's].")
-@click.option("--judge", help="The endpoint that judges consistency in RL [words as `response 1 is better`].")
-@click.option("--judge-model", default="default", show_default=True, help="Its name there.")
+@with_options(TRAINING)
 def reward_model(
     pairs_path: Path,
     judgements: Path,
@@ -162,21 +148,15 @@ def reward_model(
       precedent judge --checkpoint reward/rl --port 8000
       precedent benchmark reward --pairs held.jsonl --judge http://127.0.0.1:8000/v1 --votes 15
     """
-    from transformers.utils.logging import disable_progress_bar
-
     from policy.benchmark.reward import Asking, read_pairs
-    from policy.reasoning.endpoint import ChatClient, Endpoint
     from policy.reasoning.measured import table_of
-    from policy.reasoning.recipe_settings import TINY, read_recipe
+    from policy.reasoning.recipe_settings import TINY
     from policy.reasoning.reward_model import make_reward_model
     from policy.reasoning.teaching.judgements import read_judgements
-    from policy.reasoning.training.consistency import judge_for
 
-    disable_progress_bar()
-    planned = TINY if settings is None else read_recipe(settings)
+    planned, asked = trained_by(settings, judge, judge_model, TINY)
     known = read_judgements(judgements, pairs_path, pictures=images is not None)
     rows = read_pairs(pairs_path, Asking(images=images))
-    asked = judge_for(planned.rl, ChatClient(Endpoint(judge, judge_model)) if judge else None)
     made = make_reward_model(rows, known, out, planned, images=images, start=start, judge=asked, tick=say)
     for row in table_of(made):
         click.echo(f"{row[0]:8}{row[1]:36}{row[2]:36}{row[3]:26}{row[4]}")

@@ -9,6 +9,7 @@ import click
 from contracts.errors import BadInputError, CheckFailedError
 from policy.commands.options import FILE, FOLDER
 from policy.commands.progress import progress_of
+from policy.commands.vlm.options import ASKING, with_options
 
 if TYPE_CHECKING:
     from policy.reasoning.teaching.plan import Disagreements
@@ -34,25 +35,12 @@ TEACHER_KEY, READER_KEY = "PRECEDENT_TEACHER_KEY", "PRECEDENT_READER_KEY"
     show_default=True,
     help="Of categories, to the reader.",
 )
-@click.option("--parallel", type=click.IntRange(1, 256), default=4, show_default=True, help="Cases at once.")
-@click.option("--per-minute", type=click.FloatRange(0, min_open=True), help="Requests to an endpoint [as they come].")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(0.1, 3_600), default=60.0, show_default=True)
+@with_options(ASKING)
 @click.option("--patience", "patience_s", type=click.FloatRange(0.1, 36_000), help="Of a request in all [3 timeouts].")
 @click.option("--temperature", type=click.FloatRange(0, 2), default=1.0, show_default=True)
-@click.option("--most-tokens", type=click.IntRange(1, 1_000_000), default=2_048, show_default=True, help="An answer's.")
 @click.option("--frames", type=click.IntRange(1, 64), default=8, show_default=True, help="Shown of a video.")
 @click.option("--frame-px", type=click.IntRange(16, 1_024), default=224, show_default=True)
 @click.option("--chars", type=click.IntRange(2, 100_000), default=4_000, show_default=True, help="Shown of a text.")
-@click.option("--budget-tokens", type=click.IntRange(1), help="Stop before so many are spent in all.")
-@click.option("--budget", type=click.FloatRange(0, min_open=True), help="Stop before so much money is spent in all.")
-@click.option(
-    "--price",
-    "prices",
-    type=(click.FloatRange(0), click.FloatRange(0)),
-    default=(0, 0),
-    metavar="PROMPT COMPLETION",
-    help="Of a million tokens of the teacher's.",
-)
 @click.option(
     "--reader-price",
     "reader_prices",
