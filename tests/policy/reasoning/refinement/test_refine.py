@@ -14,6 +14,7 @@ from policy.commands.vlm import vlm
 from policy.kept import write_whole
 from policy.reasoning.models.checkpoint import read_record, weights_digest
 from policy.reasoning.question import Budget
+from policy.reasoning.recipe import split
 from policy.reasoning.refinement.gate import VlmLimits
 from policy.reasoning.refinement.nightly import VlmNight, gate_tonight, promote_tonight, refine_tonight, rows_to_learn
 from policy.reasoning.refinement.refine import ASKED, REFINED, Questions, Replay, refine, replayed
@@ -137,11 +138,12 @@ def test_a_vlm_of_which_every_answer_is_right_learns_nothing(
 
 def test_rows_that_teach_nothing_make_no_candidate(rows: list[Row], built: Path, tmp_path: Path) -> None:
     bare = [replace(row, completion="") for row in rows]
-    # three new rows without a reasoning, and none to replay: no stage can learn
-    held = replace(SHORT, held_out=0.4)
-    refined = refine(built, bare[:7], [], tmp_path / "out", held)
-    assert refined.candidate is None
-    assert "gave no stage anything to learn from" in refined.reason or "rows are held out" in refined.reason
+    taught, held = split(bare, SHORT.held_out)
+    # no reasoning to imitate or to prefer, and too few rows for a rollout
+    none = refine(built, [*taught[:3], *held[:2]], [], tmp_path / "none", SHORT)
+    assert (none.candidate, none.reason) == (None, "9 rows gave no stage anything to learn from")
+    few = refine(built, [*taught[:3], *held[:1]], [], tmp_path / "few", SHORT)
+    assert (few.candidate, few.reason) == (None, "1 rows are held out, at least 2 say what was learned")
 
 
 def test_a_refinement_goes_on_with_its_own_parent_and_rows_alone(rows: list[Row], built: Path, tmp_path: Path) -> None:
