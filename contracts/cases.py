@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from contracts.records import Count, Digest, Event, Id, Probability, Record, Time, Version
+from contracts.records import Count, Digest, Event, Id, LeafId, Probability, Record, Time, Version, has_no_leaf
 from contracts.taxonomy import N_CATEGORIES, Category
 from contracts.verdicts import Decision, Probabilities
 from contracts.videos import VideoUploaded
@@ -79,7 +79,10 @@ class CaseAppealed(Event):
 
 
 class Ruling(Event):
-    """What a person, or a VLM by vote, decided about a case; `overrules` names the ruling it replaces."""
+    """What a person, or a VLM by vote, decided about a case; `overrules` names the ruling it replaces.
+
+    leaf: the accepted leaf below `category` that the video shows, where one is named; `positive` has none.
+    """
 
     case_id: Id
     video_id: Id
@@ -90,6 +93,12 @@ class Ruling(Event):
     reasoning: Annotated[str, Field(max_length=20_000)] = ""
     confidence: Probability = 1.0
     overrules: Id | None = None
+    leaf: LeafId = Field(default="", exclude_if=has_no_leaf)
+
+    @model_validator(mode="after")
+    def _leaf_of_its_category(self) -> Self:
+        refuse_leaf_of_positive(self.leaf, self.category, f"ruling {self.event_id}")
+        return self
 
 
 class DecidedCase(Record):
@@ -99,6 +108,7 @@ class DecidedCase(Record):
     for a reason alone, such as reports or doubt, and speaks for no other upload.
     votes: how many of a VLM's answers gave each of the 16 categories, where its votes made the ruling; empty where a
     person did. Its shares are what a student is taught, so that it inherits the doubt.
+    leaf: the accepted leaf below its category, empty where none is known.
     """
 
     case_id: Id
@@ -110,10 +120,18 @@ class DecidedCase(Record):
     decided_at: Time
     times_cited: Count = 0
     votes: tuple[Count, ...] = ()
+    leaf: LeafId = Field(default="", exclude_if=has_no_leaf)
 
     @model_validator(mode="after")
-    def _votes_of_its_category(self) -> Self:
+    def _votes_and_leaf_of_its_category(self) -> Self:
+        refuse_leaf_of_positive(self.leaf, self.category, f"case {self.case_id}")
         if self.votes and (len(self.votes) != N_CATEGORIES or self.votes[self.category.position] == 0):
             rule = f"must be {N_CATEGORIES} counts with a vote for {self.category.value}, or none"
             raise ValueError(f"votes == {self.votes}, {rule} (case {self.case_id})")
         return self
+
+
+def refuse_leaf_of_positive(leaf: str, category: Category, place: str) -> None:
+    """Raise `ValueError` where a video that breaks no rule is given a leaf: leaves lie below violative categories."""
+    if leaf and category is Category.POSITIVE:
+        raise ValueError(f"leaf == {leaf!r}, must be empty for {category.value} ({place})")

@@ -16,6 +16,13 @@ Time = Annotated[AwareDatetime, Field(strict=True)]
 """Strict, as its JSON Schema says: a number would be guessed to be seconds or milliseconds, by its size."""
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+LeafId = Annotated[str, Field(pattern=rf"^$|{_ID_PATTERN}", description="an accepted leaf's node id, empty for none")]
+"""A value like any other: a leaf that is accepted later changes no schema."""
+
+
+def has_no_leaf(leaf: str) -> bool:
+    """Whether to leave a leaf out of a record's JSON: one without stays, byte for byte, what older readers know."""
+    return not leaf
 
 
 class Record(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from contracts.records import Event, Id, Probability, Record, Time, Version
+from contracts.records import Event, Id, LeafId, Probability, Record, Time, Version, has_no_leaf
 from contracts.taxonomy import CATEGORIES, N_CATEGORIES, POSITIVE_INDEX, Category
 
 Probabilities = Annotated[tuple[Probability, ...], Field(min_length=N_CATEGORIES, max_length=N_CATEGORIES)]
@@ -49,6 +49,7 @@ class Verdict(Event):
     `probabilities` blend classifier and precedents, in the order of `CATEGORIES`, and sum to 1;
     `toxicity` is 1 - p(positive); `category` is what was found: positive, or the likeliest violative one. While a
     candidate release is tried, `candidate` is what it decided; None where there was none, or it did not answer.
+    `leaf` is that of the best cited precedent of `category`, empty where that one has none.
     """
 
     video_id: Id
@@ -67,6 +68,7 @@ class Verdict(Event):
     taxonomy_version: str
     since_upload_ms: Annotated[float, Field(ge=0)]
     candidate: CandidateDecision | None = None
+    leaf: LeafId = Field(default="", exclude_if=has_no_leaf)
 
     @model_validator(mode="after")
     def _probabilities_agree(self) -> Self:

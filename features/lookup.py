@@ -52,6 +52,7 @@ class VideoFeatures:
     occurred_us_N: int64, microseconds since 1970 of the version of the video that was judged, 0 where unknown.
     candidate_toxicity_N, candidate_decision_N, candidate_release_version_N: what a release that was tried beside the
     live one said, as the columns of the live one; NaN, -1 and 0 where there was none.
+    leaf_N: ids of accepted leaves of the grown taxonomy, "" where there is none.
     """
 
     video_ids: tuple[str, ...]
@@ -68,6 +69,7 @@ class VideoFeatures:
     candidate_toxicity_N: npt.NDArray[np.float32]
     candidate_decision_N: npt.NDArray[np.int8]
     candidate_release_version_N: npt.NDArray[np.int64]
+    leaf_N: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.video_ids)
@@ -90,6 +92,7 @@ class VideoFeatures:
             "toxicity": round(float(self.toxicity_N[i]), 6),
             "decision": DECISIONS[self.decision_N[i]].value if self.decision_N[i] >= 0 else None,
             "category": CATEGORIES[self.category_N[i]].value if self.category_N[i] >= 0 else None,
+            "leaf": self.leaf_N[i] or None,
             "release_version": int(self.release_version_N[i]),
             "casebook_version": int(self.casebook_version_N[i]),
             "age_s": round(float(self.age_s_N[i]), 3),
@@ -180,6 +183,7 @@ def lookup(store: OpenStore, video_ids: Sequence[str], now: datetime) -> VideoFe
         candidate_toxicity_N=tried_toxicity,
         candidate_decision_N=tried,
         candidate_release_version_N=column(np.int64, 0, [row["candidate_release_version"].int64_val for row in rows]),
+        leaf_N=tuple("" if row is None else row["leaf"].string_val for _, row in read),
     )
 
 

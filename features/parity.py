@@ -233,6 +233,8 @@ def _feature(field: FeatureField, pairs: Sequence[tuple[Seen, Seen]], tolerance:
     equal, largest = 0, None
     for online, offline in pairs:
         one, other = online.values[field.name], offline.values[field.name]
+        if field.kind is Kind.TEXT:  # rows that were written before a field was, lack it: nothing is said either way
+            one, other = one or None, other or None
         difference = _difference(one, other)
         if difference is not None:
             largest = max(difference, largest or 0.0)

@@ -1,6 +1,7 @@
 """Which fields of which contract are features: three views, each a projection of one record.
 
-Feast's objects, the online rows and the offline columns are all made from these, so that they cannot differ.
+Feast's objects, the online rows and the offline columns are all made from these, so that they cannot differ. A leaf of
+the grown taxonomy is a value of `leaf`, empty for none: one that is accepted later changes no schema.
 """
 
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ VIDEO_TOXICITY = View(
         candidate_toxicity=Kind.FLOAT,
         candidate_decision=Kind.TEXT,
         candidate_release_version=Kind.INT,
+        leaf=Kind.TEXT,
     ),
 )
 

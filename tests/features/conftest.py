@@ -32,6 +32,7 @@ def verdict(
     decision: Decision = Decision.ALLOW,
     release_version: int = 1,
     candidate: CandidateDecision | None = None,
+    leaf: str = "",
 ) -> Verdict:
     """A verdict on a version of a video from `occurred_s` seconds after noon, scored a second later."""
     scored_s = occurred_s + 1 if scored_s is None else scored_s
@@ -55,6 +56,7 @@ def verdict(
         taxonomy_version="kuaimod-16",
         since_upload_ms=1.0,
         candidate=candidate,
+        leaf=leaf,
     )
 
 

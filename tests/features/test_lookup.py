@@ -49,6 +49,7 @@ def test_lookup_and_get_online_features_read_the_same(store: OpenStore) -> None:
                 decision=DECISIONS[i % 4],
                 release_version=i + 1,
                 candidate=candidate(i / 40, DECISIONS[(i + 1) % 4], i + 2) if i % 3 else None,
+                leaf=f"t-{i}" if i % 2 else "",
             )
             for i, v in enumerate(ids[:15])
         ],
@@ -63,6 +64,7 @@ def test_lookup_and_get_online_features_read_the_same(store: OpenStore) -> None:
         assert CATEGORIES[found.category_N[i]].value == feasts["category"][i]
         assert found.release_version_N[i] == feasts["release_version"][i]
         assert found.casebook_version_N[i] == feasts["casebook_version"][i]
+        assert found.leaf_N[i] == feasts["leaf"][i] == (f"t-{i}" if i % 2 else "")
         if i % 3:
             assert found.candidate_toxicity_N[i] == np.float32(feasts["candidate_toxicity"][i]) == np.float32(i / 40)
             assert DECISIONS[found.candidate_decision_N[i]].value == feasts["candidate_decision"][i]

@@ -44,6 +44,7 @@ def features(
         candidate_toxicity_N=np.array([one[0] for one in tried], np.float32),
         candidate_decision_N=np.array([one[1] for one in tried], np.int8),
         candidate_release_version_N=np.array([2 if one[1] >= 0 else 0 for one in tried], np.int64),
+        leaf_N=("",) * n,
     )
 
 

@@ -23,7 +23,7 @@ def one_row(video_id: str = "video-1", *, toxicity: float = 0.25) -> Row:
 
 
 def test_a_verdict_becomes_feasts_values_in_the_order_of_the_view() -> None:
-    seen = verdict("video-1", toxicity=0.25, candidate=candidate(0.5, Decision.REVIEW, 2))
+    seen = verdict("video-1", toxicity=0.25, candidate=candidate(0.5, Decision.REVIEW, 2), leaf="t-1")
     expected = {
         "probabilities": Value(float_list_val=FloatList(val=seen.probabilities)),
         "toxicity": Value(float_val=0.25),
@@ -37,10 +37,12 @@ def test_a_verdict_becomes_feasts_values_in_the_order_of_the_view() -> None:
         "candidate_toxicity": Value(float_val=0.5),
         "candidate_decision": Value(string_val="review"),
         "candidate_release_version": Value(int64_val=2),
+        "leaf": Value(string_val="t-1"),
     }
     values = tuple(expected[name].SerializeToString() for name in VIDEO_TOXICITY.field_names)
     assert to_rows(VIDEO_TOXICITY, [seen])[0].values == values
-    assert one_row().values == (*values[:-3], b"", b"", b"")
+    no_leaf = Value(string_val="").SerializeToString()
+    assert one_row().values == (*values[:-4], b"", b"", b"", no_leaf)
 
 
 @given(st.text(alphabet="aZ09_.:-", min_size=1, max_size=300))

@@ -69,7 +69,7 @@ def test_video_toxicity_has_what_the_recommender_was_promised() -> None:
     assert set(VIEWS[0].field_names) == {
         "probabilities", "toxicity", "decision", "category", "release_version", "casebook_version",
         "taxonomy_version", "scored_at", "expires_at", "candidate_toxicity", "candidate_decision",
-        "candidate_release_version",
+        "candidate_release_version", "leaf",
     }  # fmt: skip
     assert len(verdict("video-1").probabilities) == N_CATEGORIES
     assert Verdict in {view.record for view in VIEWS}

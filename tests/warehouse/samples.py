@@ -37,6 +37,7 @@ def verdict(number: int, **replaced: Any) -> Verdict:
         "taxonomy_version": TAXONOMY_VERSION,
         "since_upload_ms": 80.0 + number,
         "candidate": candidate(number) if number % 2 else None,
+        "leaf": f"t-{number % 5}" if number % 4 else "",
     }
     return Verdict(**fields | replaced)
 
