@@ -17,7 +17,8 @@ from policy.reasoning.question import Messages
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MOST_BYTES = 1 << 20
-_BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+"""Statuses that another try may not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,9 @@ class ChatClient:
                 return self._once(body)
             except urllib.error.HTTPError as error:
                 error.close()
-                if error.code not in _BUSY:
+                if error.code not in BUSY:
                     self._refuse(f"answers {error.code} {printable(str(error.reason), at_most=80)}", error.code)
-                reason, asked = f"answers {error.code}", _seconds(error.headers.get("Retry-After"))
+                reason, asked = f"answers {error.code}", seconds_of(error.headers.get("Retry-After"))
             except (OSError, HTTPException) as error:
                 reason, asked = f"{type(error).__name__}: {printable(str(error), at_most=120)}", 0.0
             pause = max(wait, asked)
@@ -124,19 +125,24 @@ class ChatClient:
         request = urllib.request.Request(f"{at.base.rstrip('/')}/chat/completions", data=body, headers=headers)
         with self._opener.open(request, timeout=at.timeout_s) as response:
             raw = response.read(MOST_BYTES + 1)
-        if len(raw) > MOST_BYTES:
-            self._refuse(f"answers with more than {MOST_BYTES} bytes")
-        try:
-            answer = json.loads(raw)
-            message, usage = answer["choices"][0]["message"], answer.get("usage") or {}
-            text = said_in(message)
-            counted = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
-        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
-            self._refuse("answers with something that is no chat completion")
-        return Completion(text, *counted)
+        return completion_of(raw, at.base)
 
     def _refuse(self, what: str, status: int | None = None) -> NoReturn:
         raise RefusedError(self._endpoint.base, what, status)
+
+
+def completion_of(raw: bytes, place: str) -> Completion:
+    """What an endpoint's answer says; raises `RefusedError` where it is too long or no chat completion."""
+    if len(raw) > MOST_BYTES:
+        raise RefusedError(place, f"answers with more than {MOST_BYTES} bytes")
+    try:
+        answer = json.loads(raw)
+        message, usage = answer["choices"][0]["message"], answer.get("usage") or {}
+        text = said_in(message)
+        counted = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise RefusedError(place, "answers with something that is no chat completion") from None
+    return Completion(text, *counted)
 
 
 def said_in(message: Mapping[str, Any]) -> str:
@@ -151,7 +157,8 @@ def said_in(message: Mapping[str, Any]) -> str:
     return f"<{THINK}>{apart}</{THINK}>{told}" if isinstance(apart, str) and apart else told
 
 
-def _seconds(retry_after: str | None) -> float:
+def seconds_of(retry_after: str | None) -> float:
+    """How long the header `Retry-After` asks to wait; 0 where it gives no number."""
     try:
         return max(0.0, float(retry_after or 0.0))
     except ValueError:

@@ -4,14 +4,26 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from threading import Lock
+from typing import Generic, Protocol, TypeVar
 
 from contracts.errors import BadInputError
 from contracts.records import Count, Record
-from policy.reasoning.teaching.journal import Answer
-from policy.reasoning.teaching.prompts import Stage
 
+S = TypeVar("S", bound=str)
+S_co = TypeVar("S_co", bound=str, covariant=True)
 PER = 1_000_000
 """Tokens that a price is for."""
+
+
+class Paid(Protocol[S_co]):
+    """An answer as far as it costs."""
+
+    @property
+    def stage(self) -> S_co: ...
+    @property
+    def prompt_tokens(self) -> int: ...
+    @property
+    def completion_tokens(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,42 +76,42 @@ class Cost:
     money: float = 0.0
 
 
-class Account:
+class Account(Generic[S]):
     """What was spent and what requests under way are expected to cost; may be shared by threads.
 
     A request is expected to cost as much as the dearest answer of its stage so far. So the limits are passed by those
     alone that are asked before anything is known, or that are dearer than all before.
     """
 
-    def __init__(self, prices: Mapping[Stage, Price], limits: Limits, answers: Iterable[Answer] = ()) -> None:
+    def __init__(self, prices: Mapping[S, Price], limits: Limits, answers: Iterable[Paid[S]] = ()) -> None:
         self._prices = prices
         self._limits = limits
         if limits.money is not None and not any(price.prompt or price.completion for price in prices.values()):
             raise BadInputError(f"budget of money == {limits.money:g}, must come with a price of tokens")
-        self._answers = Counter[Stage]()
-        self._prompt = Counter[Stage]()
-        self._completion = Counter[Stage]()
+        self._answers = Counter[S]()
+        self._prompt = Counter[S]()
+        self._completion = Counter[S]()
         self._dearest = dict.fromkeys(prices, Cost())
         self._expected: list[Cost] = []
         self._lock = Lock()
         for answer in answers:
             self._add(answer)
 
-    def begin(self, stage: Stage) -> Cost:
+    def begin(self, stage: S) -> Cost:
         """Set aside what a request may cost, until `end`; raises `BudgetSpentError` where it does not fit."""
         with self._lock:
             self._check(stage)
             self._expected.append(self._dearest[stage])
             return self._dearest[stage]
 
-    def end(self, expected: Cost, answer: Answer | None) -> None:
+    def end(self, expected: Cost, answer: Paid[S] | None) -> None:
         """A request that was begun is over, with an answer or without."""
         with self._lock:
             self._expected.remove(expected)
             if answer is not None:
                 self._add(answer)
 
-    def _check(self, stage: Stage) -> None:
+    def _check(self, stage: S) -> None:
         expected = [*self._expected, self._dearest[stage]]
         tokens = self.tokens + sum(cost.tokens for cost in expected)
         money = self.money + sum(cost.money for cost in expected)
@@ -109,7 +121,7 @@ class Account:
         if limits.money is not None and (money > limits.money or self.money >= limits.money):
             raise BudgetSpentError(f"budget of {limits.money:,.4f}: {self.money:,.4f} is spent")
 
-    def _add(self, answer: Answer) -> None:
+    def _add(self, answer: Paid[S]) -> None:
         self._answers[answer.stage] += 1
         self._prompt[answer.stage] += answer.prompt_tokens
         self._completion[answer.stage] += answer.completion_tokens
@@ -133,7 +145,7 @@ class Account:
         return sum(price.of(self._prompt[stage], self._completion[stage]) for stage, price in self._prices.items())
 
     @property
-    def spent(self) -> dict[Stage, Spent]:
+    def spent(self) -> dict[S, Spent]:
         """Answers and tokens of each stage."""
         return {
             stage: Spent(

@@ -67,7 +67,7 @@ class Desk:
     """Asks for a run's threads; what many requests say together of an endpoint is counted here."""
 
     def __init__(
-        self, seats: dict[Stage, Seat], journal: Journal, account: Account, halt: Halt, *, temperature: float
+        self, seats: dict[Stage, Seat], journal: Journal, account: Account[Stage], halt: Halt, *, temperature: float
     ) -> None:
         self._seats = seats
         self._journal = journal

@@ -24,7 +24,7 @@ from policy.reasoning.teaching.journal import Journal
 from policy.reasoning.teaching.pace import Pace
 from policy.reasoning.teaching.pictures import Look
 from policy.reasoning.teaching.plan import Plan, TeachingSettings, folder_of
-from policy.reasoning.teaching.prompts import COT2TAG, TAG2COT
+from policy.reasoning.teaching.prompts import COT2TAG, TAG2COT, Stage
 from policy.reasoning.teaching.rows import Outcome, TeachingReport, reasoned, report_of, sorted_out, write_outcomes
 from policy.reasoning.teaching.threads import each_outcome
 
@@ -97,7 +97,12 @@ def is_reasoned(case: DecidedCase) -> bool:
 
 
 def _desk(
-    teacher: Endpoint, reader: Endpoint, settings: TeachingSettings, journal: Journal, account: Account, halt: Halt
+    teacher: Endpoint,
+    reader: Endpoint,
+    settings: TeachingSettings,
+    journal: Journal,
+    account: Account[Stage],
+    halt: Halt,
 ) -> Desk:
     """One pace for each address: an endpoint that does both is asked no oftener."""
     paces = {at.base: Pace(settings.per_minute, sleep=halt.sleep) for at in (teacher, reader)}
