@@ -186,14 +186,58 @@ def _wheel(film: Film) -> None:
         film.stamp(frame, Stencil.of(disc & ~odd, colours[1]), x, y)
 
 
+def _bubbles(film: Film) -> None:
+    """A chat: bubbles in two colours that come one below the other from the left and from the right."""
+    wide = film.rng.uniform(0.4, 0.55)
+    colours = film.colour((0.33, 0.1), (0.8, 1.0)), film.light.colour(0.6, 0.05, 0.95)
+    for place, y in enumerate((0.08, 0.3, 0.52, 0.74)):
+        since = place * len(film.frames) // 8
+        left = 0.05 if place % 2 == 0 else 0.95 - wide
+        film.patch(left, y, wide, 0.13)[since:] = colours[place % 2]
+
+
+def _dial(film: Film) -> None:
+    """A clock that counts down: a pale dial with a dark sector that grows."""
+    rng, size = film.rng, int(film.rng.uniform(0.42, 0.55) * film.side)
+    dial, at = shape_mask("disc", size, 0.0), np.linspace(-1.0, 1.0, size)
+    angle = (np.arctan2(at[None, :], -at[:, None]) / (2 * np.pi)) % 1.0
+    pale, dark = film.light.colour(0.12, 0.08, 0.95), film.light.colour(0.0, 0.8, 0.4)
+    x, y, begun = rng.uniform(0.3, 0.7) * film.width, rng.uniform(0.3, 0.6) * film.height, rng.uniform(0.2, 0.5)
+    for frame in range(len(film.frames)):
+        gone = angle < begun + 0.35 * frame / len(film.frames)
+        film.stamp(frame, Stencil.of(dial, pale), x, y)
+        film.stamp(frame, Stencil.of(dial & gone, dark), x, y)
+
+
+def _levels(film: Film) -> None:
+    """The levels of a sound: narrow bars side by side in the lower part, which jump."""
+    bars, colour = 11, film.colour((0.45, 0.2), (0.85, 1.0))
+    high = film.rng.uniform(0.12, 0.42, (len(film.frames), bars))
+    for frame in range(len(film.frames)):
+        for bar in range(bars):
+            top = int((0.92 - high[frame, bar]) * film.height)
+            left = int((0.08 + 0.078 * bar) * film.width)
+            film.frames[frame, top : int(0.92 * film.height), left : left + max(2, film.width // 24)] = colour
+
+
+def _split(film: Film) -> None:
+    """Before and after: the right half darker, a pale line between them."""
+    half, line = film.width // 2, max(2, film.width // 32)
+    film.frames[:, :, half:] = film.frames[:, :, half:] // 2 + np.uint8(GRAIN)
+    film.frames[:, :, half : half + line] = film.light.colour(0.1, 0.05, 0.95)
+
+
 MARKS: Mapping[str, Callable[[Film], None]] = {
     "banner": _banner,
     "border": _border,
+    "bubbles": _bubbles,
     "code": _code,
+    "dial": _dial,
     "ears": _ears,
     "field": _field,
     "frame": _frame,
     "letterbox": _letterbox,
+    "levels": _levels,
     "logo": _logo,
     "mirror": _mirror,
     "mosaic": _mosaic,
@@ -201,6 +245,7 @@ MARKS: Mapping[str, Callable[[Film], None]] = {
     "shelves": _shelves,
     "shoulders": _shoulders,
     "sirens": _sirens,
+    "split": _split,
     "steam": _steam,
     "subtitles": _subtitles,
     "vignette": _vignette,

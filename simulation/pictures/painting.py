@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from simulation.pictures.emblems import set_emblem
 from simulation.pictures.film import GRAIN, HIGHEST, LOWEST, Film, Light, Stencil
 from simulation.pictures.marks import MARKS
 from simulation.pictures.motion import path
@@ -17,6 +18,8 @@ def paint(scene: Scene, width: int, height: int, n_frames: int, fps: float, rng:
     marks = [name for name, share in scene.marks if rng.random() < share]
     for name in (*marks, *_passing_marks(rng)):
         MARKS[name](film)
+    for emblem in scene.emblems:
+        set_emblem(film, emblem)
     _add_grain(film)
     return film.frames
 

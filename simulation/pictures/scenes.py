@@ -9,6 +9,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Emblem:
+    """A shape that stands where its layout has it, in one colour, on top of all else; `size` as a scene's."""
+
+    shape: str
+    layout: str
+    hue: tuple[float, float]
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """What a picture is made of; ranges are drawn from for every video.
 
@@ -28,6 +38,7 @@ class Scene:
     spins: bool = False
     marks: tuple[tuple[str, float], ...] = ()
     shake: float = 0.0
+    emblems: tuple[Emblem, ...] = ()
 
 
 BENIGN_SCENES: tuple[Scene, ...] = (
