@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import polars as pl
@@ -39,12 +40,24 @@ class Totals(NamedTuple):
         return self.kept + sum(self.dropped.values())
 
 
-def write_part(folder: Path, i: int, kept: pl.DataFrame, dropped: pl.DataFrame, *, input: str, plan: str) -> None:  # noqa: A002
-    """Write part `i`, which is done once this returns; `dropped` has a column `reason`."""
+def write_part(
+    folder: Path,
+    i: int,
+    kept: pl.DataFrame,
+    dropped: pl.DataFrame,
+    *,
+    input: str,  # noqa: A002
+    plan: str,
+    notes: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write part `i`, which is done once this returns; `dropped` has a column `reason`.
+
+    notes: what else stands in the part's metadata, such as what it cost.
+    """
     if "reason" not in dropped.columns:
         raise ValueError(f"the dropped rows have columns {dropped.columns}, one must be 'reason' (part {i})")
     folder.mkdir(parents=True, exist_ok=True)
-    made_of = {"input": input, "plan": plan}
+    made_of = {**notes, "input": input, "plan": plan}
     _write_whole(dropped_of(part_at(folder, i)), dropped, made_of)
     _write_whole(part_at(folder, i), kept, made_of)
 
@@ -72,6 +85,12 @@ def parts_of(folder: Path) -> list[Path]:
     return [found[i] for i in range(len(found))]
 
 
+def note_of(part: Path, name: str) -> str:
+    """A note of a part, empty where it has none of this name."""
+    with _reading(part):
+        return pl.read_parquet_metadata(part).get(name, "")
+
+
 def check_ends_at(folder: Path, n: int) -> None:
     """Raise `BadInputError` where a stage has more than the `n` parts that its input makes."""
     if len(found := parts_of(folder)) > n:
@@ -87,14 +106,17 @@ def dropped_of(part: Path) -> Path:
     return part.with_name(part.name.replace("part-", "dropped-", 1))
 
 
-def read_part(path: Path, schema: Schema) -> pl.DataFrame:
-    """The rows of a file of a stage; raises `BadInputError` where it is missing, damaged or has other columns."""
-    with _reading(path):
-        table = pl.read_parquet(path, memory_map=False)
+def read_part(path: Path, schema: Schema, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """The rows of a file of a stage, of some columns or all; raises `BadInputError` where it is missing or damaged.
+
+    So it does where the file's columns are not those of `schema`.
+    """
     wanted = pl.Schema(schema)
-    if table.schema != wanted:
-        raise BadInputError(f"{path}: columns == {_told(table.schema)}, must be {_told(wanted)}")
-    return table
+    with _reading(path):
+        found = pl.read_parquet_schema(path)
+        if pl.Schema(found) != wanted:
+            raise BadInputError(f"{path}: columns == {_told(found)}, must be {_told(wanted)}")
+        return pl.read_parquet(path, columns=list(columns) if columns else None, memory_map=False)
 
 
 def digest_of_part(path: Path) -> str:
