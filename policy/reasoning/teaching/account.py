@@ -95,7 +95,7 @@ class Account(Generic[S]):
         self._expected: list[Cost] = []
         self._lock = Lock()
         for answer in answers:
-            self._add(answer)
+            self.add(answer)
 
     def begin(self, stage: S) -> Cost:
         """Set aside what a request may cost, until `end`; raises `BudgetSpentError` where it does not fit."""
@@ -109,7 +109,20 @@ class Account(Generic[S]):
         with self._lock:
             self._expected.remove(expected)
             if answer is not None:
-                self._add(answer)
+                self.add(answer)
+
+    def resume(self, stage: S, spent: Spent) -> None:
+        """Count what a stage's answers came to before; one of them is taken to have cost their mean."""
+        if spent.answers:
+            mean = (-(-tokens // spent.answers) for tokens in (spent.prompt_tokens, spent.completion_tokens))
+            with self._lock:
+                self._count(stage, spent.answers, spent.prompt_tokens, spent.completion_tokens)
+                self._note_dearest(stage, *mean)
+
+    def add(self, answer: Paid[S]) -> None:
+        """Count an answer that was paid."""
+        self._count(answer.stage, 1, answer.prompt_tokens, answer.completion_tokens)
+        self._note_dearest(answer.stage, answer.prompt_tokens, answer.completion_tokens)
 
     def _check(self, stage: S) -> None:
         expected = [*self._expected, self._dearest[stage]]
@@ -121,14 +134,14 @@ class Account(Generic[S]):
         if limits.money is not None and (money > limits.money or self.money >= limits.money):
             raise BudgetSpentError(f"budget of {limits.money:,.4f}: {self.money:,.4f} is spent")
 
-    def _add(self, answer: Paid[S]) -> None:
-        self._answers[answer.stage] += 1
-        self._prompt[answer.stage] += answer.prompt_tokens
-        self._completion[answer.stage] += answer.completion_tokens
-        before = self._dearest[answer.stage]
-        tokens = answer.prompt_tokens + answer.completion_tokens
-        money = self._prices[answer.stage].of(answer.prompt_tokens, answer.completion_tokens)
-        self._dearest[answer.stage] = Cost(max(before.tokens, tokens), max(before.money, money))
+    def _count(self, stage: S, answers: int, prompt: int, completion: int) -> None:
+        self._answers[stage] += answers
+        self._prompt[stage] += prompt
+        self._completion[stage] += completion
+
+    def _note_dearest(self, stage: S, prompt: int, completion: int) -> None:
+        before, money = self._dearest[stage], self._prices[stage].of(prompt, completion)
+        self._dearest[stage] = Cost(max(before.tokens, prompt + completion), max(before.money, money))
 
     @property
     def limited(self) -> bool:
