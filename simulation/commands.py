@@ -96,6 +96,34 @@ def uploads(
     click.echo(f"{n} uploads in {out / 'uploads.jsonl'}")
 
 
+@simulate.command("subtypes")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
+@click.option("--n", type=click.IntRange(1, 1_000_000), required=True, help="How many videos.")
+@click.option("--seed", type=click.IntRange(0), required=True, help="The same seed gives the same videos.")
+@click.option("--good", type=click.FloatRange(0.0, 1.0), default=0.2, show_default=True, help="Share of no sub-type.")
+@click.option("--no-media", is_flag=True, help="Words only: no clips, no media_url.")
+def subtypes_command(out: Path, n: int, seed: int, good: float, no_media: bool) -> None:
+    """Write videos of 40 planted sub-types of the categories, to grow a taxonomy and its instruction data on.
+
+    As `uploads` writes them; truth.jsonl says the sub-type of each, and types.jsonl holds the 40.
+
+    \b
+    Example:
+      precedent simulate subtypes --out planted --n 200 --seed 1
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from simulation.subtypes.films import write_subtypes
+    from simulation.subtypes.uploads import draw_subtypes
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
+        bar = progress.add_task("filming", total=n)
+        videos = draw_subtypes(n, seed, good=good)
+        write_subtypes(out, videos, media=not no_media, on_filmed=lambda done: progress.advance(bar, done))
+    click.echo(f"{n} uploads in {out / 'uploads.jsonl'}")
+
+
 @simulate.command("replay")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
