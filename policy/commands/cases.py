@@ -10,9 +10,11 @@ from contracts.cases import CaseReason
 from contracts.taxonomy import Category
 from policy.commands.acting import acting, docket_options
 from policy.commands.adjudicate import adjudicate
+from policy.commands.options import TAXONOMY
 
 CATEGORIES = {category.value: category for category in Category}
 CATEGORY = click.Choice(list(CATEGORIES))
+LEAF = click.option("--leaf", default="", help="The accepted leaf below the category, by its id or name.")
 
 
 @click.group()
@@ -34,8 +36,15 @@ def case() -> None:
 @click.option("--reason", type=click.Choice([reason.value for reason in CaseReason]), help="Only those opened for it.")
 @click.option("--at-most", type=click.IntRange(1, 10_000), default=20, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+@TAXONOMY
 def list_cases(
-    folder: Path, tokens: Path | None, everything: bool, reason: str | None, at_most: int, as_json: bool
+    folder: Path,
+    tokens: Path | None,
+    everything: bool,
+    reason: str | None,
+    at_most: int,
+    as_json: bool,
+    taxonomy: Path,
 ) -> None:
     """List the cases that wait for a ruling, in the order in which to rule on them.
 
@@ -47,6 +56,7 @@ def list_cases(
     """
     from policy.docket.principals import Action
     from policy.docket.telling import summary, table
+    from policy.growth.leaves.accepted import read_accepted
 
     with acting(folder, tokens, Action.READ) as (docket, _):
         files = docket.listed(
@@ -58,7 +68,8 @@ def list_cases(
             click.echo(json.dumps(summary(file), ensure_ascii=False))
         return
     if files:
-        for line in table(files):
+        name_of = read_accepted(taxonomy).label_of if any(file.leaf for file in files) else str
+        for line in table(files, name_of):
             click.echo(line)
     click.echo(f"{len(files)} of {waiting} waiting cases" if not everything else f"{len(files)} cases, {waiting} wait")
 
@@ -67,7 +78,8 @@ def list_cases(
 @click.argument("case_id")
 @docket_options
 @click.option("--json", "as_json", is_flag=True, help="The whole file as JSON.")
-def show(case_id: str, folder: Path, tokens: Path | None, as_json: bool) -> None:
+@TAXONOMY
+def show(case_id: str, folder: Path, tokens: Path | None, as_json: bool, taxonomy: Path) -> None:
     """Show all that is known of a case: evidence, rulings in force and overruled, appeals.
 
     \b
@@ -76,13 +88,14 @@ def show(case_id: str, folder: Path, tokens: Path | None, as_json: bool) -> None
     """
     from policy.docket.principals import Action
     from policy.docket.telling import lines, told
+    from policy.growth.leaves.accepted import read_accepted
 
     with acting(folder, tokens, Action.READ) as (docket, _):
         file = docket.file(case_id)
     if as_json:
         click.echo(json.dumps(told(file), ensure_ascii=False, indent=2))
         return
-    for line in lines(file):
+    for line in lines(file, read_accepted(taxonomy).label_of if file.leaf else str):
         click.echo(line)
 
 
@@ -90,15 +103,20 @@ def show(case_id: str, folder: Path, tokens: Path | None, as_json: bool) -> None
 @click.argument("case_id")
 @click.option("--category", type=CATEGORY, required=True, help="What the video is; `positive` where it breaks no rule.")
 @click.option("--reasoning", default="", help="Why, for who rules on similar cases later.")
+@LEAF
+@TAXONOMY
 @docket_options
-def rule(case_id: str, category: str, reasoning: str, folder: Path, tokens: Path | None) -> None:
+def rule(
+    case_id: str, category: str, reasoning: str, leaf: str, taxonomy: Path, folder: Path, tokens: Path | None
+) -> None:
     """Rule on a case; the ruling becomes a precedent at the next publication.
 
     \b
     Example:
       precedent case rule case-81f3 --category off_platform_trading --reasoning "asks for payment by private message"
+      precedent case rule case-81f4 --category prohibited_goods --leaf "fruit cups"
     """
-    _rule(case_id, category, reasoning, folder, tokens)
+    _rule(case_id, category, reasoning, leaf, taxonomy, folder, tokens)
 
 
 @case.command()
@@ -106,9 +124,18 @@ def rule(case_id: str, category: str, reasoning: str, folder: Path, tokens: Path
 @click.option("--category", type=CATEGORY, required=True, help="What the video is, other than was ruled.")
 @click.option("--reasoning", default="", help="Why what stood was wrong.")
 @click.option("--ruling", help="The ruling that falls [the one in force when this runs].")
+@LEAF
+@TAXONOMY
 @docket_options
 def overrule(
-    case_id: str, category: str, reasoning: str, ruling: str | None, folder: Path, tokens: Path | None
+    case_id: str,
+    category: str,
+    reasoning: str,
+    ruling: str | None,
+    leaf: str,
+    taxonomy: Path,
+    folder: Path,
+    tokens: Path | None,
 ) -> None:
     """Overrule the ruling in force on a case's video; it stays in the history. Another person's takes a senior.
 
@@ -116,23 +143,65 @@ def overrule(
     Example:
       precedent case overrule case-81f3 --category positive --reasoning "a shop's own address, which is allowed"
     """
-    _rule(case_id, category, reasoning, folder, tokens, overrules=ruling or "")
+    _rule(case_id, category, reasoning, leaf, taxonomy, folder, tokens, overrules=ruling or "")
+
+
+@case.command()
+@click.argument("case_id")
+@click.option("--leaf", required=True, help="The accepted leaf by its id or name; '' takes it away.")
+@TAXONOMY
+@docket_options
+def label(case_id: str, leaf: str, taxonomy: Path, folder: Path, tokens: Path | None) -> None:
+    """Name the leaf of what is ruled on a case; the ruling itself stays as it is.
+
+    \b
+    Example:
+      precedent case label case-81f4 --leaf "fruit cups"
+    """
+    from policy.docket.principals import Action
+    from policy.docket.sessions import label_case
+    from policy.growth.leaves.accepted import read_accepted
+
+    leaves = read_accepted(taxonomy)
+    with acting(folder, tokens, Action.RULE) as (docket, principal):
+        file = label_case(docket, case_id, leaf, principal, leaves=leaves, now=datetime.now(UTC))
+    click.echo(f"{file.opened.video_id} is of {leaves.label_of(file.leaf) or 'no leaf'}")
 
 
 def _rule(
-    case_id: str, category: str, reasoning: str, folder: Path, tokens: Path | None, *, overrules: str | None = None
+    case_id: str,
+    category: str,
+    reasoning: str,
+    leaf: str,
+    taxonomy: Path,
+    folder: Path,
+    tokens: Path | None,
+    *,
+    overrules: str | None = None,
 ) -> None:
     """Enter a ruling; an empty `overrules` means the one in force."""
     from policy.docket.principals import Action
     from policy.docket.sessions import rule_on, ruling_to_overrule
+    from policy.growth.leaves.accepted import read_accepted
 
     with acting(folder, tokens, Action.RULE if overrules is None else Action.OVERRULE) as (docket, principal):
         falls = ruling_to_overrule(docket.file(case_id)) if overrules == "" else overrules
-        now = datetime.now(UTC)
-        file = rule_on(docket, case_id, CATEGORIES[category], reasoning, principal, overrules=falls, now=now)
+        leaves = read_accepted(taxonomy) if leaf else None
+        file = rule_on(
+            docket,
+            case_id,
+            CATEGORIES[category],
+            reasoning,
+            principal,
+            overrules=falls,
+            leaf=leaf,
+            leaves=leaves,
+            now=datetime.now(UTC),
+        )
     assert file.ruling is not None
     fell = f", {file.ruling.overrules} fell" if file.ruling.overrules else ""
-    click.echo(f"{file.ruling.event_id}  {file.opened.video_id} is {file.ruling.category.value}{fell}")
+    of = f" of {leaves.label_of(file.leaf)}" if leaves and file.leaf else ""
+    click.echo(f"{file.ruling.event_id}  {file.opened.video_id} is {file.ruling.category.value}{of}{fell}")
 
 
 @case.command()

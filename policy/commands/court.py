@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from policy.commands.acting import TOKENS_FILE, docket_options
+from policy.commands.options import TAXONOMY
 from policy.docket.principals import Role, Tokens
 
 ROLE = click.Choice([role.value for role in Role])
@@ -14,12 +15,13 @@ ROLE = click.Choice([role.value for role in Role])
 
 @click.group(invoke_without_command=True)
 @docket_options
+@TAXONOMY
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Interface to listen on; plain HTTP, keep it on loopback."
 )
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="0 takes a free one.")
 @click.pass_context
-def court(context: click.Context, folder: Path, tokens: Path | None, host: str, port: int) -> None:
+def court(context: click.Context, folder: Path, tokens: Path | None, taxonomy: Path, host: str, port: int) -> None:
     """Serve the docket over HTTP: cases by priority, rulings, appeals, the audit. Each request carries a token.
 
     \b
@@ -43,6 +45,7 @@ def court(context: click.Context, folder: Path, tokens: Path | None, host: str, 
             Tokens(path),
             host=host,
             port=port,
+            taxonomy=taxonomy,
             announce=lambda address: click.echo(json.dumps({"part": "court", "address": address})),
         )
     finally:

@@ -15,6 +15,14 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 RELEASES = click.option(
     "--releases", type=FOLDER, envvar="PRECEDENT_RELEASES", default=Path(".state/releases"), show_default=True
 )
+TAXONOMY = click.option(
+    "--taxonomy",
+    type=FOLDER,
+    envvar="PRECEDENT_TAXONOMY",
+    default=Path(".state/taxonomy"),
+    show_default=True,
+    help="Where accepted leaves lie.",
+)
 
 
 def named_by(does: str) -> Callable[[F], F]:

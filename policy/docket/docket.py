@@ -20,7 +20,7 @@ from policy.cases.priority import in_turn
 from policy.docket.files import CaseFile, Clip, Decided, Depth, Fallen, NewCase, OutboxEntry
 from policy.docket.frames import FrameStore
 from policy.docket.principals import CLERK, Action, NotAllowedError, Principal
-from policy.docket.register import appeals, entering
+from policy.docket.register import appeals, entering, labels
 from policy.docket.register import audit as chain
 from policy.docket.register.audit import AuditEntry
 from policy.docket.register.erasure import Erased, erase
@@ -186,6 +186,20 @@ class Docket:
             action = "overrule" if ruling.overrules else "affirm" if earlier else "rule"
             self._audit(db, principal, action, ruling.event_id, text)
             _announce(db, CASES_RULINGS, ruling.video_id, text)
+
+    def label(self, leaves: Mapping[str, str], principal: Principal, *, now: datetime) -> list[str]:
+        """Name the leaves of the rulings in force on cases, by case id; returns the cases whose leaf is another now.
+
+        The rulings stay as they are; each is announced again with its leaf. Raises `RulingRefusedError`,
+        `UnknownCaseError`, `NotAllowedError`; whether the leaves are accepted is the caller's to know.
+        """
+        principal.require(Action.RULE)
+        with self._store.writing() as db:
+            entered = labels.enter(db, leaves, principal, now)
+            for label, ruling in entered:
+                self._audit(db, principal, "label", label.label_id, label.model_dump_json())
+                _announce(db, CASES_RULINGS, ruling.video_id, ruling.model_dump_json())
+        return [label.case_id for label, _ in entered]
 
     def decided(self, *, after: int = 0) -> list[Decided]:
         """The rulings in force that were entered after a place, in the order of entry; erased cases left out."""

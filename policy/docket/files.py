@@ -28,7 +28,8 @@ class CaseFile:
     """All that the docket has of a case. Rulings and appeals are those on its video, oldest first.
 
     `ruling` is the one in force, `affirmed` are those that it upholds, `overruled` those that fell. `expected_harm`
-    is what the clerk weighed last. `waiting` says that somebody has still to rule on it.
+    is what the clerk weighed last. `waiting` says that somebody has still to rule on it. `leaf` is that of the ruling
+    in force, whenever it was named, or empty.
     """
 
     opened: CaseOpened
@@ -39,18 +40,26 @@ class CaseFile:
     affirmed: tuple[Ruling, ...] = ()
     expected_harm: float = 0.0
     waiting: bool = True
+    leaf: str = ""
 
-    def with_history(self, standing: "Standing", appeals: tuple[CaseAppealed, ...]) -> "CaseFile":
+    def with_history(self, standing: "Standing", appeals: tuple[CaseAppealed, ...], leaf: str) -> "CaseFile":
         """The file with what was ruled on its video, and appealed."""
-        fell = tuple(one.ruling for one in standing.fell)
-        return replace(self, ruling=standing.in_force, affirmed=standing.affirmed, overruled=fell, appeals=appeals)
+        return replace(
+            self,
+            ruling=standing.in_force,
+            affirmed=standing.affirmed,
+            overruled=tuple(one.ruling for one in standing.fell),
+            appeals=appeals,
+            leaf=leaf,
+        )
 
 
 class Decided(NamedTuple):
     """A ruling in force, by its place in the order in which rulings were entered, and the case it was given in.
 
     `audited` is the case's, and 0 where a case that the audit drew no later still waits: what is ruled on before its
-    turn comes first for its harm, so that of an unfinished draw what is ruled on is no random sample.
+    turn comes first for its harm, so that of an unfinished draw what is ruled on is no random sample. `leaf` is in
+    force on its video, whenever it was named, or empty.
     """
 
     sequence: int
@@ -58,6 +67,7 @@ class Decided(NamedTuple):
     opened: CaseOpened
     upload: VideoUploaded
     audited: float
+    leaf: str = ""
 
 
 class Fallen(NamedTuple):

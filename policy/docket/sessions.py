@@ -10,6 +10,7 @@ from policy.docket.docket import Docket
 from policy.docket.files import CaseFile
 from policy.docket.principals import Action, NotAllowedError, Principal
 from policy.docket.rules import ruling_id
+from policy.growth.leaves.accepted import AcceptedLeaves
 
 
 def rule_on(
@@ -21,14 +22,20 @@ def rule_on(
     *,
     confidence: float = 1.0,
     overrules: str | None = None,
+    leaf: str = "",
+    leaves: AcceptedLeaves | None = None,
     now: datetime,
 ) -> CaseFile:
-    """Enter what a principal rules now; said again it changes nothing. Raises as `Docket.rule`."""
+    """Enter what a principal rules now; said again it changes nothing. Raises as `Docket.rule`.
+
+    `leaf` names one of the accepted `leaves` below the category, by id or name; raises `BadInputError` for any other.
+    """
     kind = principal.kind
     if kind == "service":
         principal.require(Action.RULE)
         raise NotAllowedError(f"{principal.name} is a service, to rule one must be a person or an adjudicator")
     file = docket.file(case_id)
+    named = _leaf_named(leaf, category, leaves)
     try:
         ruling = Ruling(
             event_id=ruling_id(case_id, principal.name, now),
@@ -41,10 +48,32 @@ def rule_on(
             reasoning=reasoning,
             confidence=confidence,
             overrules=overrules,
+            leaf=named,
         )
     except ValueError as error:
         raise BadInputError(f"ruling: {first_reason(error)}") from error
     return docket.rule(ruling, principal)
+
+
+def label_case(
+    docket: Docket, case_id: str, leaf: str, principal: Principal, *, leaves: AcceptedLeaves, now: datetime
+) -> CaseFile:
+    """Name the leaf of the ruling in force on a case; empty takes it away. Raises as `rule_on` and `Docket.label`."""
+    principal.require(Action.RULE)
+    file = docket.file(case_id)
+    if file.ruling is None:
+        raise BadInputError(f"case {case_id}: nothing was ruled on video {file.opened.video_id}, rule on it first")
+    docket.label({case_id: _leaf_named(leaf, file.ruling.category, leaves)}, principal, now=now)
+    return docket.file(case_id)
+
+
+def _leaf_named(leaf: str, category: Category, leaves: AcceptedLeaves | None) -> str:
+    """The id of the leaf that is named, empty for none."""
+    if not leaf:
+        return ""
+    if leaves is None:
+        raise BadInputError(f"leaf == {leaf!r}, must be empty: no taxonomy is at hand")
+    return leaves.find(leaf, category).node_id
 
 
 def ruling_to_overrule(file: CaseFile) -> str:

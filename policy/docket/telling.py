@@ -1,6 +1,6 @@
 """Files of cases in, lines for a terminal or plain records for JSON out; others' words are escaped."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from contracts.cases import Ruling
@@ -39,24 +39,36 @@ def summary(file: CaseFile) -> Told:
         "category": evidence.category.value if evidence else None,
         "decision": evidence.decision.value if evidence else None,
         "ruled": file.ruling.category.value if file.ruling else None,
+        "leaf": file.leaf or None,
         "title": file.upload.title,
     }
 
 
-def table(files: Sequence[CaseFile]) -> Iterator[str]:
-    """A line for each case under a line of names: harm, reason, toxicity, what the policy found, what was ruled."""
+def table(files: Sequence[CaseFile], name_of: Callable[[str], str] = str) -> Iterator[str]:
+    """A line for each case under a line of names: harm, reason, toxicity, what the policy found, what was ruled.
+
+    Leaves stand beside what was ruled where any case has one, as `name_of` tells them by their ids.
+    """
     width = max((len(file.opened.case_id) for file in files), default=4)
-    yield f"{'harm':>9}  {'reason':<12} {'toxicity':>8}  {'found':<20} {'ruled':<20} {'case':<{width}}  title"
+    names = {file.leaf: printable(name_of(file.leaf), at_most=40) if file.leaf else "-" for file in files}
+    most = max(map(len, names.values())) if any(names) else 0
+
+    def leaf(text: str) -> str:
+        return f"{text:<{most}} " if most else ""
+
+    head = f"{'harm':>9}  {'reason':<12} {'toxicity':>8}  {'found':<20} {'ruled':<20} "
+    yield f"{head}{leaf('leaf')}{'case':<{width}}  title"
     for file in files:
         one = summary(file)
         yield (
             f"{file.expected_harm:>9.1f}  {one['reason']:<12} {one['toxicity']:>8.3f}  {one['category'] or '-':<20} "
-            f"{one['ruled'] or '-':<20} {one['case_id']:<{width}}  {printable(one['title'] or '', at_most=40)}"
+            f"{one['ruled'] or '-':<20} {leaf(names[file.leaf])}{one['case_id']:<{width}}  "
+            f"{printable(one['title'] or '', at_most=40)}"
         )
 
 
-def lines(file: CaseFile) -> Iterator[str]:
-    """The whole file, a fact a line."""
+def lines(file: CaseFile, name_of: Callable[[str], str] = str) -> Iterator[str]:
+    """The whole file, a fact a line; its leaf as `name_of` tells it by its id."""
     opened, upload, evidence = file.opened, file.upload, file.opened.evidence
     yield f"case      {opened.case_id}  {'waits' if file.waiting else 'does not wait'}"
     yield f"video     {opened.video_id} by {upload.author_id}, version of {upload.occurred_at:%Y-%m-%d %H:%M:%S}"
@@ -79,6 +91,8 @@ def lines(file: CaseFile) -> Iterator[str]:
         if text:
             yield f"{name:<9} {printable(text, at_most=300)}"
     yield from _rulings("in force", (file.ruling,) if file.ruling else ())
+    if file.leaf:
+        yield f"leaf      {file.leaf} {printable(name_of(file.leaf), at_most=200)}"
     yield from _rulings("affirmed", file.affirmed)
     yield from _rulings("fell", file.overruled)
     for appeal in file.appeals:

@@ -41,6 +41,9 @@ class Decided(Protocol):
     @property
     def audited(self) -> float: ...
 
+    @property
+    def leaf(self) -> str: ...
+
 
 class Rulings(Protocol):
     """The part of the docket that publication reads."""
@@ -141,6 +144,7 @@ def _case_of(one: Decided) -> DecidedCase:
         weight=weight_of(ruling),
         sampled=one.audited,
         decided_at=ruling.ruled_at,
+        leaf=one.leaf,
     )
 
 

@@ -3,8 +3,9 @@
     GET  /cases                     in the order in which to rule; ?status=waiting|settled|all&reason=&at_most=
     GET  /cases/{id}                the whole file
     GET  /cases/{id}/frames/{n}.png a frozen frame
-    POST /cases/{id}/rulings        {"category", "reasoning", "confidence"}
-    POST /rulings/{id}/overrule     {"case_id", "category", "reasoning"}
+    POST /cases/{id}/rulings        {"category", "reasoning", "confidence", "leaf"}
+    POST /rulings/{id}/overrule     {"case_id", "category", "reasoning", "leaf"}
+    POST /cases/{id}/leaf           {"leaf"}
     POST /videos/{id}/appeals       {"author_id", "statement"}
     GET  /audit                     ?after=&at_most=
 
@@ -21,6 +22,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 from anyio import to_thread
@@ -40,8 +42,9 @@ from policy.docket.docket import Docket
 from policy.docket.frames import FramesLostError
 from policy.docket.principals import Action, NotAllowedError, Principal, Tokens
 from policy.docket.rules import AppealRefusedError, RulingRefusedError, UnknownCaseError
-from policy.docket.sessions import appeal_against, rule_on
+from policy.docket.sessions import appeal_against, label_case, rule_on
 from policy.docket.telling import Told, summary, told
+from policy.growth.leaves.accepted import AcceptedLeaves, read_accepted
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -58,12 +61,17 @@ _PLAIN = {
 }
 
 
+LeafName = Annotated[str, Field(max_length=1_000)]
+"""An accepted leaf by its id, label or name."""
+
+
 class RulingAsked(Record):
     """The body of a ruling."""
 
     category: Category
     reasoning: Annotated[str, Field(max_length=20_000)] = ""
     confidence: Probability = 1.0
+    leaf: LeafName = ""
 
 
 class OverruleAsked(Record):
@@ -72,6 +80,13 @@ class OverruleAsked(Record):
     case_id: Id
     category: Category
     reasoning: Annotated[str, Field(max_length=20_000)] = ""
+    leaf: LeafName = ""
+
+
+class LeafAsked(Record):
+    """The body that names the leaf of what was ruled; empty takes it away."""
+
+    leaf: LeafName
 
 
 class AppealAsked(Record):
@@ -86,12 +101,18 @@ class UnauthenticatedError(BadInputError):
 
 
 class Court:
-    """The routes over one docket; the docket's work runs in threads."""
+    """The routes over one docket; the docket's work runs in threads.
 
-    def __init__(self, docket: Docket, tokens: Tokens, *, now: Callable[[], datetime]) -> None:
+    `taxonomy` is the folder of accepted leaves, read anew when one is named.
+    """
+
+    def __init__(
+        self, docket: Docket, tokens: Tokens, *, now: Callable[[], datetime], taxonomy: Path | None = None
+    ) -> None:
         self._docket = docket
         self._tokens = tokens
         self._now = now
+        self._taxonomy = taxonomy
 
     def app(self) -> Starlette:
         routes = [
@@ -99,6 +120,7 @@ class Court:
             self._route("/cases/{case_id}", "GET", Action.READ, self.case),
             self._route("/cases/{case_id}/frames/{number:int}.png", "GET", Action.READ, self.frame),
             self._route("/cases/{case_id}/rulings", "POST", Action.RULE, self.rule),
+            self._route("/cases/{case_id}/leaf", "POST", Action.RULE, self.label),
             self._route("/rulings/{ruling_id}/overrule", "POST", Action.OVERRULE, self.overrule),
             self._route("/videos/{video_id}/appeals", "POST", Action.APPEAL, self.appeal),
             self._route("/audit", "GET", Action.READ_AUDIT, self.audit),
@@ -132,6 +154,16 @@ class Court:
         body, falls = _read(request, OverruleAsked), request.path_params["ruling_id"]
         return self._ruled(body.case_id, body, principal, confidence=1.0, overrules=falls)
 
+    def label(self, request: Request, principal: Principal) -> Response:
+        body, case_id = _read(request, LeafAsked), request.path_params["case_id"]
+        leaves = self._leaves()
+        if leaves is None:
+            raise BadInputError("leaf: this court has no taxonomy, start it with one")
+        return _json(told(label_case(self._docket, case_id, body.leaf, principal, leaves=leaves, now=self._now())))
+
+    def _leaves(self) -> AcceptedLeaves | None:
+        return None if self._taxonomy is None else read_accepted(self._taxonomy)
+
     def _ruled(
         self,
         case_id: str,
@@ -150,6 +182,8 @@ class Court:
             principal,
             confidence=confidence,
             overrules=overrules,
+            leaf=body.leaf,
+            leaves=self._leaves() if body.leaf else None,
             now=now,
         )
         assert file.ruling is not None

@@ -4,6 +4,7 @@ import signal
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import uvicorn
 
@@ -29,8 +30,18 @@ class _Server(uvicorn.Server):
             self._announce()
 
 
-def serve(docket: Docket, tokens: Tokens, *, host: str, port: int, announce: Callable[[str], None]) -> None:
+def serve(
+    docket: Docket,
+    tokens: Tokens,
+    *,
+    host: str,
+    port: int,
+    announce: Callable[[str], None],
+    taxonomy: Path | None = None,
+) -> None:
     """Answer until SIGINT or SIGTERM; `announce` is called with HOST:PORT once it listens.
+
+    `taxonomy` is the folder of the leaves that rulings may name.
 
     Raises `BadInputError` when the port cannot be had.
     """
@@ -42,7 +53,7 @@ def serve(docket: Docket, tokens: Tokens, *, host: str, port: int, announce: Cal
             raise BadInputError(f"--host {host} --port {port}: {error.strerror or error}") from error
         bound_host, bound_port = listening.getsockname()[:2]
         config = uvicorn.Config(
-            Court(docket, tokens, now=lambda: datetime.now(UTC)).app(),
+            Court(docket, tokens, now=lambda: datetime.now(UTC), taxonomy=taxonomy).app(),
             log_config=None,
             access_log=False,
             lifespan="off",

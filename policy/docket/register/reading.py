@@ -25,9 +25,9 @@ def files_in(db: sqlite3.Connection, which: str, values: Sequence[object]) -> li
         for opened, upload, harm, waiting in rows
     ]
     videos = {file.opened.video_id for file in files}
-    rulings, appeals = _rulings(db, videos), _appeals(db, videos)
+    rulings, appeals, leaves = _rulings(db, videos), _appeals(db, videos), leaves_in(db, videos)
     return [
-        file.with_history(standing([r for _, r in rulings[video]]), tuple(appeals[video]))
+        file.with_history(standing([r for _, r in rulings[video]]), tuple(appeals[video]), leaves.get(video, ""))
         for file in files
         for video in (file.opened.video_id,)
     ]
@@ -49,13 +49,15 @@ def decided_in(db: sqlite3.Connection, after: int) -> list[Decided]:
         "ORDER BY r.sequence",
         (after,),
     ).fetchall()
+    leaves = leaves_in(db)
     return [
         Decided(
             sequence,
-            Ruling.model_validate_json(ruling),
+            (given := Ruling.model_validate_json(ruling)),
             CaseOpened.model_validate_json(opened),
             VideoUploaded.model_validate_json(upload),
             audited,
+            leaves.get(given.video_id, ""),
         )
         for sequence, ruling, opened, upload, audited in rows
     ]
@@ -69,6 +71,21 @@ def fallen_in(db: sqlite3.Connection, after: int) -> list[Fallen]:
         places, rulings = [place for place, _ in entered], [ruling for _, ruling in entered]
         fell += (one for one in standing(rulings, places).fell if one.sequence > after)
     return sorted(fell, key=lambda one: one.sequence)
+
+
+def leaves_in(db: sqlite3.Connection, videos: Collection[str] | None = None) -> dict[str, str]:
+    """The leaf in force on each of these videos that has one; of all, where none are named."""
+    which = "" if videos is None else "WHERE r.video_id IN (SELECT value FROM json_each(?))"
+    question = (
+        "SELECT r.video_id, r.overrules IS NOT NULL, coalesce("
+        "(SELECT leaf FROM labels WHERE labels.ruling_id = r.ruling_id ORDER BY labels.sequence DESC LIMIT 1), "
+        f"json_extract(r.ruling, '$.leaf')) FROM rulings r {which} ORDER BY r.sequence"
+    )
+    found = dict[str, str]()
+    for video_id, overrules, leaf in db.execute(question, () if videos is None else (json.dumps(list(videos)),)):
+        if leaf is not None or overrules:
+            found[video_id] = leaf or ""
+    return {video_id: leaf for video_id, leaf in found.items() if leaf}
 
 
 def _rulings(db: sqlite3.Connection, videos: Collection[str]) -> dict[str, list[tuple[int, Ruling]]]:

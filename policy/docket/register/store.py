@@ -15,7 +15,7 @@ from typing import Any
 from contracts.errors import BadInputError, DependencyError
 
 FILE = "docket.db"
-_VERSION = 2
+_VERSION = 3
 _BUSY_S = 20.0
 _SCHEMA = """
 CREATE TABLE cases (
@@ -100,6 +100,21 @@ CREATE TRIGGER evidence_is_frozen
 BEFORE UPDATE OF case_id, video_id, reason, opened_at, audited, opened, upload_sha256 ON cases
 BEGIN SELECT RAISE(ABORT, 'the evidence of a case is frozen'); END;
 """
+_LABELS = """
+-- Leaves that were named for rulings later; the last of a ruling counts.
+CREATE TABLE IF NOT EXISTS labels (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    label_id TEXT NOT NULL UNIQUE,
+    ruling_id TEXT NOT NULL REFERENCES rulings (ruling_id),
+    leaf TEXT NOT NULL,
+    label TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS labels_by_ruling ON labels (ruling_id, sequence);
+CREATE TRIGGER IF NOT EXISTS labels_stay BEFORE UPDATE ON labels
+BEGIN SELECT RAISE(ABORT, 'a label is never changed'); END;
+CREATE TRIGGER IF NOT EXISTS labels_remain BEFORE DELETE ON labels
+BEGIN SELECT RAISE(ABORT, 'a label is never deleted'); END;
+"""
 _FROM_1 = """
 ALTER TABLE cases ADD COLUMN audited REAL NOT NULL DEFAULT 0;
 UPDATE cases SET audited = json_extract(opened, '$.selection_probability') WHERE reason = 'audit';
@@ -109,6 +124,8 @@ BEFORE UPDATE OF case_id, video_id, reason, opened_at, audited, opened, upload_s
 BEGIN SELECT RAISE(ABORT, 'the evidence of a case is frozen'); END;
 CREATE INDEX cases_audited ON cases (opened_at, sequence) WHERE waiting AND audited > 0;
 """
+_TO_NEWEST = {0: _SCHEMA + _LABELS, 1: _FROM_1 + _LABELS, 2: _LABELS}
+"""What makes the newest docket of an older one, by its version; of nothing at 0."""
 
 Row = tuple[Any, ...]
 
@@ -141,12 +158,12 @@ class Store:
             with self.writing() as db:
                 (version,) = db.execute("PRAGMA user_version").fetchone()
                 tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-                new, older = version == 0 and not tables, version == 1 and "rulings" in tables
-                if new or older:
-                    for statement in _statements(_SCHEMA if new else _FROM_1):
+                ours = not tables if version == 0 else "rulings" in tables
+                if ours and version in _TO_NEWEST:
+                    for statement in _statements(_TO_NEWEST[version]):
                         db.execute(statement)
                     db.execute(f"PRAGMA user_version = {_VERSION}")
-                elif version != _VERSION or "rulings" not in tables:
+                elif not ours or version != _VERSION:
                     rule = f"must be {_VERSION}, that of a docket of this program"
                     raise BadInputError(f"{self._path}: user_version == {version}, {rule}")
         except sqlite3.DatabaseError as error:

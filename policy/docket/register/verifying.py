@@ -8,7 +8,7 @@ from policy.docket.register.audit import sha256_of
 
 
 def check_content(db: sqlite3.Connection, audited: Mapping[tuple[str, str], str]) -> None:
-    """Compare each case, ruling and appeal with the digest in the audit, by (action, subject).
+    """Compare each case, ruling, appeal and label with the digest in the audit, by (action, subject).
 
     What was erased is known by the digest that its row kept. Raises `CheckFailedError` naming what differs.
     """
@@ -34,7 +34,9 @@ def check_content(db: sqlite3.Connection, audited: Mapping[tuple[str, str], str]
     ):
         check("appeal", appeal_id, ("appeal",), digest)
         _whole("appeal", appeal_id, text, digest, erased, audited)
-    actions = {"open", "rule", "overrule", "affirm", "appeal"}
+    for label_id, text in db.execute("SELECT label_id, label FROM labels"):
+        check("label", label_id, ("label",), sha256_of(text))
+    actions = {"open", "rule", "overrule", "affirm", "appeal", "label"}
     if gone := next((one for one in audited if one[0] in actions and one not in held), None):
         raise CheckFailedError(f"audited {gone[0]} {gone[1]} is no longer on the docket")
 

@@ -94,7 +94,7 @@ def test_overruling_keeps_history_and_says_what_fell(docket: Docket) -> None:
     second = docket.rule(ruling("c-1", GOOD, SUE, minute=2, overrules=first), SUE)
     assert second.ruling is not None
     assert (second.ruling.category, second.overruled, second.waiting) == (GOOD, (first,), False)
-    ((sequence, in_force, opened, upload, _),) = docket.decided()
+    ((sequence, in_force, opened, upload, *_),) = docket.decided()
     assert (sequence, in_force, opened.case_id, upload.video_id) == (2, second.ruling, "c-1", "v-1")
     assert docket.decided(after=2) == []
     assert docket.overruled_since(0) == [(2, first, second.ruling)]
@@ -325,7 +325,7 @@ def test_a_docket_opens_again_as_it_was_and_another_file_is_refused(docket: Dock
         Docket(other)
     (other / "docket.db").unlink()
     sqlite3.connect(other / "docket.db").execute("CREATE TABLE t (x)").connection.close()
-    with pytest.raises(BadInputError, match="user_version == 0, must be 2"):
+    with pytest.raises(BadInputError, match="user_version == 0, must be 3"):
         Docket(other)
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInputError, match="cannot be opened"):
