@@ -24,6 +24,7 @@ COMMANDS = {
     "score": "policy.commands.scoring:score",
     "simulate": "simulation.commands:simulate",
     "sink": "streams.commands.ingest:sink",
+    "taxonomy": "policy.growth.commands:taxonomy",
     "triton": "serving.commands:triton",
     "vlm": "policy.commands.vlm:vlm",
     "warehouse": "warehouse.commands:warehouse",
