@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from contracts.errors import BadInputError, printable
 from contracts.growth import SEPARATOR, Origin, TypeNode, node_id_of, spelling_of
 
 Spelled = tuple[str, ...]
 """A path as paths compare."""
+_spelling_of = lru_cache(maxsize=1 << 17)(spelling_of)
+"""A taxonomy that grows is made anew with mostly the same names."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Taxonomy:
         paths = dict[tuple[str, ...], Spelled]()
         for node in self.nodes:
             above = node.path[:-1]
-            paths[node.path] = (*(paths.get(above) or spelled_path(above)), spelling_of(node.name))
+            paths[node.path] = (*(paths.get(above) or spelled_path(above)), _spelling_of(node.name))
         return {node.node_id: paths[node.path] for node in self.nodes}
 
     @cached_property

@@ -138,7 +138,7 @@ def _cycles(places: dict[str, _Place], moved: set[str]) -> dict[str, ConflictKin
         if at is not None and at in way:
             around = list(way)[list(way).index(at) :]
             wrong |= dict.fromkeys(moved.intersection(around), ConflictKind.CYCLE)
-        rooted |= way.keys()
+        rooted.update(way)
     return wrong
 
 
