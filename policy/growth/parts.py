@@ -25,7 +25,6 @@ from contracts.errors import BadInputError, printable
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
 _PART = re.compile(r"^part-(\d{5,})\.parquet$")
-_MADE_OF = ("input", "plan")
 _DAMAGED = (OSError, polars.exceptions.PolarsError, polars.exceptions.PanicException)
 
 
@@ -58,8 +57,26 @@ def write_part(
         raise ValueError(f"the dropped rows have columns {dropped.columns}, one must be 'reason' (part {i})")
     folder.mkdir(parents=True, exist_ok=True)
     made_of = {**notes, "input": input, "plan": plan}
-    _write_whole(dropped_of(part_at(folder, i)), dropped, made_of)
-    _write_whole(part_at(folder, i), kept, made_of)
+    write_table(dropped_of(part_at(folder, i)), dropped, made_of)
+    write_table(part_at(folder, i), kept, made_of)
+
+
+def write_table(path: Path, table: pl.DataFrame, made_of: Mapping[str, str]) -> None:
+    """Write a Parquet file whole or not at all, with what it was made of as its metadata; it is on the disk then."""
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("wb") as stream:
+        # one row group and no statistics: pictures have no least and greatest, and the bytes hang on the rows alone
+        table.write_parquet(
+            stream,
+            compression="zstd",
+            compression_level=3,
+            statistics=False,
+            row_group_size=max(1, table.height),
+            metadata=dict(made_of),
+        )
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(path)
 
 
 def is_done(folder: Path, i: int, *, input: str, plan: str) -> bool:  # noqa: A002
@@ -67,7 +84,7 @@ def is_done(folder: Path, i: int, *, input: str, plan: str) -> bool:  # noqa: A0
     path = part_at(folder, i)
     if not path.exists():
         return False
-    made_of = _made_of(path)
+    made_of = made_of_what(path, ("input", "plan"))
     for name, asked, what in (("input", input, "of another input"), ("plan", plan, "with other settings")):
         if made_of[name] != asked:
             raise BadInputError(
@@ -111,12 +128,32 @@ def read_part(path: Path, schema: Schema, columns: Sequence[str] | None = None) 
 
     So it does where the file's columns are not those of `schema`.
     """
-    wanted = pl.Schema(schema)
+    found, wanted = schema_of(path), pl.Schema(schema)
+    if found != wanted:
+        raise BadInputError(f"{path}: columns == {_told(found)}, must be {_told(wanted)}")
     with _reading(path):
-        found = pl.read_parquet_schema(path)
-        if pl.Schema(found) != wanted:
-            raise BadInputError(f"{path}: columns == {_told(found)}, must be {_told(wanted)}")
         return pl.read_parquet(path, columns=list(columns) if columns else None, memory_map=False)
+
+
+def made_of_what(path: Path, names: Sequence[str]) -> dict[str, str]:
+    """What a file's metadata says of it by `names`; raises `BadInputError` where it is damaged or lacks one of them."""
+    with _reading(path):
+        metadata = pl.read_parquet_metadata(path)
+    if missing := [name for name in names if name not in metadata]:
+        raise BadInputError(f"{path}: names no {missing[0]} in its metadata, must be a file of a growth folder")
+    return {name: metadata[name] for name in names}
+
+
+def schema_of(path: Path) -> pl.Schema:
+    """The columns of a file of a stage; raises `BadInputError` where it is missing or damaged."""
+    with _reading(path):
+        return pl.Schema(pl.read_parquet_schema(path))
+
+
+def n_rows(path: Path) -> int:
+    """The rows of a file of a stage, told without reading what they hold; raises as `schema_of`."""
+    with _reading(path):
+        return int(pl.scan_parquet(path).select(pl.len()).collect().item())
 
 
 def digest_of_part(path: Path) -> str:
@@ -160,31 +197,6 @@ def alone_in(home: Path) -> Iterator[None]:
         except BlockingIOError:
             raise BadInputError(f"{home}: another run works in it, one at a time may") from None
         yield
-
-
-def _write_whole(path: Path, table: pl.DataFrame, made_of: Mapping[str, str]) -> None:
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("wb") as stream:
-        # one row group and no statistics: pictures have no least and greatest, and the bytes hang on the rows alone
-        table.write_parquet(
-            stream,
-            compression="zstd",
-            compression_level=3,
-            statistics=False,
-            row_group_size=max(1, table.height),
-            metadata=dict(made_of),
-        )
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(path)
-
-
-def _made_of(path: Path) -> dict[str, str]:
-    with _reading(path):
-        metadata = pl.read_parquet_metadata(path)
-    if missing := [name for name in _MADE_OF if name not in metadata]:
-        raise BadInputError(f"{path}: names no {missing[0]} in its metadata, must be a part of a growth folder")
-    return {name: metadata[name] for name in _MADE_OF}
 
 
 def _check_dropped(part: Path) -> None:
