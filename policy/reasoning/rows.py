@@ -18,7 +18,8 @@ from contracts.reasoning import Reasoning, Unparsed, parse_states, render
 from policy.casebook import Evidence
 from policy.reasoning.question import Budget, Messages, Question, messages_of, shown
 
-Task = Literal["ruling", "preference"]
+Task = Literal["ruling", "preference", "instruction"]
+"""An instruction is any other question about pictures: it is learned from, and no answer to it is scored by a form."""
 Picture = npt.NDArray[np.uint8]
 
 
