@@ -1,0 +1,1 @@
+"""Benchmarks of growing a taxonomy and its instruction data."""
