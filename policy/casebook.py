@@ -3,12 +3,13 @@
 A precedent keeps its upload and its frames, not only its embedding, so that the next student embeds it anew.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import polars as pl
 
 from contracts.cases import DecidedCase
@@ -49,12 +50,13 @@ def choose_precedents(
 
 
 def write_precedents(precedents: Sequence[Evidence], path: Path) -> None:
-    """Write the casebook as Parquet: case id, category, weight, the case's JSON, its frames and their shape."""
+    """Write the casebook as Parquet: case id, category, leaf, weight, the case's JSON, its frames and their shape."""
     frames = [precedent.frames for precedent in precedents]
     pl.DataFrame(
         {
             "case_id": [p.case.case_id for p in precedents],
             "category": [p.case.category.value for p in precedents],
+            "leaf": [p.case.leaf for p in precedents],
             "weight": [p.case.weight for p in precedents],
             "case": [p.case.model_dump_json() for p in precedents],
             "frames": [None if f is None else f.tobytes() for f in frames],
@@ -63,12 +65,24 @@ def write_precedents(precedents: Sequence[Evidence], path: Path) -> None:
         schema={
             "case_id": pl.String,
             "category": pl.Enum([c.value for c in CATEGORIES]),
+            "leaf": pl.String,
             "weight": pl.Float32,
             "case": pl.String,
             "frames": pl.Binary,
             "frames_shape": pl.List(pl.Int32),
         },
     ).write_parquet(path, compression="zstd", compression_level=3)
+
+
+def leaves_of(cases: Iterable[DecidedCase]) -> dict[str, str]:
+    """The leaf of each case that has one, by case id."""
+    return {case.case_id: case.leaf for case in cases if case.leaf}
+
+
+def write_leaves(leaves: Mapping[str, str], path: Path) -> None:
+    """Write the leaves of precedents by case id, sorted; no file where there are none."""
+    if leaves:
+        path.write_bytes(orjson.dumps(dict(leaves), option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
 
 
 def precedent_ids(path: Path) -> frozenset[str]:

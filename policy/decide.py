@@ -1,7 +1,8 @@
 """Scores in, decisions out: the pure step between what the models say and what happens to a video."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from contracts.verdicts import MODALITIES, CandidateDecision, Citation, Decision
 from contracts.videos import VideoUploaded
 from serving.scorer import Scores
 
+NO_LEAVES: Mapping[str, str] = MappingProxyType({})
 _STRICTNESS = (Decision.ALLOW, Decision.DEMOTE, Decision.REVIEW, Decision.REMOVE)
 
 
@@ -69,8 +71,12 @@ def judge(
     *,
     now: datetime,
     candidates: Sequence[CandidateDecision] | None = None,
+    leaves: Mapping[str, str] = NO_LEAVES,
 ) -> list[Verdict]:
-    """Write the verdict of each of B uploads from its scores, in order, and what a candidate decided of it."""
+    """Write the verdict of each of B uploads from its scores, in order, and what a candidate decided of it.
+
+    `leaves` are those of the pin's precedents, by case id.
+    """
     judgements = decide(scores.probabilities, release.thresholds)
     toxicity = toxicity_of(scores.probabilities).tolist()
     blended = np.clip(scores.probabilities, 0.0, 1.0).tolist()
@@ -102,6 +108,16 @@ def judge(
             taxonomy_version=release.taxonomy_version,
             since_upload_ms=max(0.0, (now - upload.occurred_at).total_seconds() * 1000.0),
             candidate=candidate,
+            leaf=leaf_of(category, scores.cited_ids[row], cited[row], leaves) if leaves else "",
         )
         for row, (upload, (category, decision), candidate) in enumerate(zip(uploads, judgements, beside, strict=True))
     ]
+
+
+def leaf_of(category: Category, cited_ids: Iterable[str], cited: Sequence[int], leaves: Mapping[str, str]) -> str:
+    """The leaf of the best cited precedent of the category found, empty where that one has none.
+
+    `cited_ids` come the best first, `cited` are their places in `CATEGORIES`, -1 where there is none.
+    """
+    agreeing = (case_id for case_id, index in zip(cited_ids, cited, strict=True) if index == category.position)
+    return leaves.get(next(agreeing, ""), "") if category is not Category.POSITIVE else ""

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from contracts.cases import DecidedCase
 from contracts.releases import Release
-from policy.casebook import write_precedents
+from policy.casebook import leaves_of, write_leaves, write_precedents
 from policy.evidence import digest_of_cases, write_taught
 from policy.fusion import write_weights
 from policy.releases import new_folder, write_manifest
 from policy.train import Policy, TrainSettings
 from serving.casebook import write_casebook
-from serving.releases import CASEBOOK, PRECEDENTS, STUDENT, TAUGHT, WEIGHTS
+from serving.releases import CASEBOOK, LEAVES, PRECEDENTS, STUDENT, TAUGHT, WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ def write_release(
         export_student(policy.student, draft / STUDENT)
         write_casebook(policy.casebook, draft / CASEBOOK)
         write_precedents(policy.precedents, draft / PRECEDENTS)
+        write_leaves(leaves_of(one.case for one in policy.precedents), draft / LEAVES)
         write_taught(lineage.cases, draft / TAUGHT)
         if policy.student.shape.fused:
             write_weights(policy.student, draft / WEIGHTS)

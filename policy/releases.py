@@ -15,13 +15,14 @@ from pathlib import Path
 
 from contracts.errors import BadInputError
 from contracts.releases import Pin, PointerMove, PublishedCasebook, Release, ReleasePointer, Seat
-from policy.casebook import Evidence, write_precedents
+from policy.casebook import Evidence, leaves_of, write_leaves, write_precedents
 from policy.gate.results import read_gate_result, refuse_ungated, write_gate_result
 from policy.moves import live_before, read_history, remember
 from serving.casebook import Casebook, write_casebook
 from serving.releases import (
     CASEBOOK,
     CASEBOOK_MANIFEST,
+    LEAVES,
     MANIFEST,
     PRECEDENTS,
     ReleaseFolder,
@@ -73,7 +74,8 @@ def publish_casebook(
         n_precedents=len(casebook),
         digests={},
     )
-    return write_published(root.casebook_path(pin.casebook_version), manifest, casebook, precedents)
+    leaves = leaves_of(one.case for one in precedents)
+    return write_published(root.casebook_path(pin.casebook_version), manifest, casebook, precedents, leaves=leaves)
 
 
 def write_published(
@@ -82,16 +84,18 @@ def write_published(
     casebook: Casebook,
     news: Sequence[Evidence],
     *,
+    leaves: Mapping[str, str],
     beside: Mapping[str, str] | None = None,
 ) -> PublishedCasebook:
     """Write the folder of a casebook and return its manifest with the files' digests.
 
-    `news` are kept with their inputs; those of the release's own precedents lie in the release. `beside` are texts by
-    file name that lie in the folder too, without a digest.
+    `news` are kept with their inputs; those of the release's own precedents lie in the release. `leaves` are those of
+    all that speak, by case id. `beside` are texts by file name that lie in the folder too, without a digest.
     """
     with new_folder(home) as draft:
         write_casebook(casebook, draft / CASEBOOK)
         write_precedents(news, draft / PRECEDENTS)
+        write_leaves(leaves, draft / LEAVES)
         published = manifest.model_copy(update={"digests": _digests_in(draft)})
         (draft / CASEBOOK_MANIFEST).write_text(published.model_dump_json(indent=2) + "\n", encoding="utf-8")
         for name, text in (beside or {}).items():

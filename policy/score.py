@@ -18,7 +18,7 @@ from policy.decide import judge
 from policy.evidence import Decoder
 from serving.preprocess.batch import preprocess
 from serving.preprocess.media import MediaError
-from serving.releases import ReleaseFolder
+from serving.releases import ReleaseFolder, read_leaves
 from serving.scorer import Scorer
 
 LINES = (".jsonl", ".ndjson")
@@ -50,12 +50,13 @@ async def score_uploads(
     batch: int = 64,
 ) -> AsyncIterator[Verdict]:
     """Judge uploads in order with one release; raises `BadInputError` naming the first media that is broken."""
-    waiting = iter(uploads)
+    waiting, leaves = iter(uploads), read_leaves(folder.path)
     while some := list(islice(waiting, batch)):
         frames = await _decode(some, decoder)
         inputs = preprocess(some, frames, folder.release.inputs)
         scores = await scorer.score(inputs, folder.pin)
-        for verdict in judge(some, inputs.present, scores, folder.release, folder.pin, now=datetime.now(UTC)):
+        now = datetime.now(UTC)
+        for verdict in judge(some, inputs.present, scores, folder.release, folder.pin, now=now, leaves=leaves):
             yield verdict
 
 

@@ -6,6 +6,7 @@ ROOT/pruned.jsonl                      each casebook that was deleted since, a l
 ROOT/gates/<version>.json              what the gate said of that candidate (contract `GateResult`)
 ROOT/releases/<version>/               release.json, student.onnx, casebook.parquet, casebook.onnx, taught.parquet
 ROOT/casebooks/<version>/              a casebook published between releases: casebook.json, .parquet, .onnx
+    leaves.json                        in either, where any precedent has one: the leaf of each that has, by case id
 
 Each folder has a manifest with the digests of its files; what does not match is not loaded.
 """
@@ -16,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from contracts.errors import BadInputError, first_reason
 from contracts.lines import read_lines
-from contracts.records import Record
+from contracts.records import Id, LeafId, Record
 from contracts.releases import Pin, PrunedCasebook, PublishedCasebook, Release, ReleasePointer
 from contracts.taxonomy import TAXONOMY_VERSION
 
@@ -34,6 +35,7 @@ STUDENT = "student.onnx"
 CASEBOOK = "casebook.onnx"
 PRECEDENTS = "casebook.parquet"
 TAUGHT = "taught.parquet"
+LEAVES = "leaves.json"
 WEIGHTS = "weights.npz"
 """What the next training begins from; serving needs it not."""
 DIGESTED = (STUDENT, CASEBOOK, PRECEDENTS)
@@ -117,6 +119,21 @@ def check_models(folder: ReleaseFolder) -> None:
         raise BadInputError(f"{folder.path}: cannot be served: {error}") from error
 
 
+def read_leaves(home: Path) -> dict[str, str]:
+    """The leaf of each precedent that has one, by case id: of a release's or a published casebook's folder.
+
+    Small and read at once by whoever follows the pointer, so that a verdict's leaf is one look-up. Raises
+    `BadInputError` where the file is not what it should be.
+    """
+    try:
+        leaves: dict[str, str] = TypeAdapter(dict[Id, LeafId]).validate_json((home / LEAVES).read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (ValidationError, OSError) as error:
+        raise BadInputError(f"{home / LEAVES}: {_reason(error)}") from error
+    return leaves
+
+
 def read_manifest(manifest: Path, contract: type[R]) -> R:
     """Read one record of a folder; raises `BadInputError` naming file and rule."""
     try:
@@ -191,6 +208,12 @@ class ReleasesRoot:
             )
         open_casebook(home, pin)
         return folder, home / CASEBOOK
+
+    def leaves_of(self, pin: Pin) -> dict[str, str]:
+        """The leaf of each precedent of a pin's casebook that has one, by case id; raises `BadInputError`."""
+        own = self.release_path(pin.release_version)
+        later = self.casebook_path(pin.casebook_version)
+        return read_leaves(later if later.is_dir() else own)
 
     def pruned(self) -> dict[int, PrunedCasebook]:
         """What was pruned of the published casebooks, by version."""

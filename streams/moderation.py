@@ -10,8 +10,8 @@ caller acknowledges only what it has kept.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -61,6 +61,7 @@ class Judge(Protocol):
         *,
         now: datetime,
         candidates: Sequence[CandidateDecision] | None = None,
+        leaves: Mapping[str, str] = ...,
     ) -> list[Verdict]: ...
 
 
@@ -68,13 +69,15 @@ class Judge(Protocol):
 class Policy:
     """The release that judges a batch, the pinned models that score it, and the policy that is tried beside it.
 
-    `canary_share`: the share of the videos, in [0, 1], of which the candidate decides.
+    `canary_share`: the share of the videos, in [0, 1], of which the candidate decides. `leaves`: those of the pin's
+    precedents, by case id.
     """
 
     release: Release
     pin: Pin
     candidate: "Policy | None" = None
     canary_share: float = 0.0
+    leaves: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +242,9 @@ def _verdicts(
 ) -> Moderated:
     """The live release's verdicts, and in their places those of the videos that the canary decides of."""
     beside = None if opinion is None else opinion.decisions
-    verdicts = judge(uploads, present_B_5, scores, policy.release, policy.pin, now=now, candidates=beside)
+    verdicts = judge(
+        uploads, present_B_5, scores, policy.release, policy.pin, now=now, candidates=beside, leaves=policy.leaves
+    )
     candidate = policy.candidate
     if candidate is None or not policy.canary_share:
         return Moderated(verdicts, [])
@@ -249,7 +254,15 @@ def _verdicts(
         return Moderated(verdicts, [], fell_back=len(rows))
     try:
         some = [uploads[row] for row in rows.tolist()]
-        theirs = judge(some, present_B_5[rows], opinion.scores.take(rows), candidate.release, candidate.pin, now=now)
+        theirs = judge(
+            some,
+            present_B_5[rows],
+            opinion.scores.take(rows),
+            candidate.release,
+            candidate.pin,
+            now=now,
+            leaves=candidate.leaves,
+        )
         fell_back = 0
     except Exception:
         log.exception(

@@ -6,7 +6,7 @@ The same release and rulings give the same casebook, whoever drafts it and whate
 """
 
 import hashlib
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import polars as pl
 from contracts.cases import DecidedCase
 from contracts.errors import BadInputError
 from contracts.releases import InputShape, Pin
-from policy.casebook import Evidence, Frames
+from policy.casebook import Evidence, Frames, leaves_of
 from policy.evidence import read_taught_categories
 from policy.publication.contradictions import Contradiction, Nearness, settle
 from policy.publication.embedding import KeptEmbeddings, key_of
@@ -36,31 +36,39 @@ class DraftRules:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The casebook that the rulings make: its news with their inputs, what fell of the release's own, who is silent."""
+    """The casebook that the rulings make: its news with their inputs, what fell of the release's own, who is silent.
+
+    `leaves` has the leaf of each precedent that has one; `relabelled` are the release's own that have another now.
+    """
 
     casebook: Casebook
     news: tuple[Evidence, ...]
     fell: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     contradictions: tuple[Contradiction, ...]
+    leaves: Mapping[str, str]
+    relabelled: tuple[str, ...]
 
     @property
     def changes(self) -> bool:
         """Whether it says anything else than the release's own casebook."""
-        return bool(self.news or self.fell)
+        return bool(self.news or self.fell or self.relabelled)
 
     @property
     def digest(self) -> str:
         """`sha256:` of who speaks beside the release's own: the same news and fallen cases, the same digest."""
         told = [f"-{case_id}" for case_id in self.fell]
         told += [f"+{mark_of(one.case)}" for one in self.news]
+        told += [f"~{case_id} {self.leaves.get(case_id, '')}" for case_id in self.relabelled]
         return f"sha256:{hashlib.sha256(chr(10).join(sorted(told)).encode()).hexdigest()}"
 
 
 def mark_of(case: DecidedCase) -> str:
     """What a precedent says, in one line: the same case ruled otherwise, or by another, has another mark."""
+    leaf = f" {case.leaf}" if case.leaf else ""  # without one it is the mark of before there were leaves
     return (
         f"{case.case_id} {case.category.value} {case.weight:.6g} {case.decided_at.isoformat()} {case.upload.event_id}"
+        f"{leaf}"
     )
 
 
@@ -94,12 +102,17 @@ def draft_casebook(
     gone = {one.case.case_id for one in news} | docket.erased()
     fallen = _fallen(decided, base_cases, gone)
     casebook = _casebook(base, fallen, news, embeddings[settled.rows])
+    stay = [base_cases[row] for row in np.setdiff1d(np.arange(len(base_cases)), fallen).tolist()]
+    own, now = leaves_of(stay), {one.ruling.case_id: one.leaf for one in decided}
+    kept = {case.case_id: now.get(case.case_id, case.leaf) for case in stay}
     return Draft(
         casebook,
         tuple(news),
         tuple(base_cases[row].case_id for row in fallen),
         tuple(sorted(left_out)),
         tuple(settled.contradictions),
+        {case_id: leaf for case_id, leaf in kept.items() if leaf} | leaves_of(one.case for one in news),
+        tuple(sorted(case_id for case_id, leaf in kept.items() if leaf != own.get(case_id, ""))),
     )
 
 

@@ -174,12 +174,12 @@ def _publish(
         )
         beside = {HELD: note.model_dump_json(indent=2) + "\n"}
         home = held_path(root, manifest.version)
-        written = write_published(home, manifest, draft.casebook, draft.news, beside=beside)
+        written = write_published(home, manifest, draft.casebook, draft.news, leaves=draft.leaves, beside=beside)
         return Publication(seats, "held", pin, written, draft, reasons)
     published = with_same_precedents(root, pin, draft.digest)
     if published is None:
         home = root.casebook_path(manifest.version)
-        published = write_published(home, manifest, draft.casebook, draft.news)
+        published = write_published(home, manifest, draft.casebook, draft.news, leaves=draft.leaves)
     moved = _move(root, pin, published, now=now, by=by, reason=_told(published))
     return Publication(moved, "published" if moved else "unchanged", published.pin, published, draft)
 

@@ -99,7 +99,8 @@ class ReleaseFollower:
             self._complain(f"candidate {pointer.candidate!r} is not tried: {error}")
 
     def _open(self, pin: Pin) -> Policy:
-        return Policy(self._root.open(pin.release_version, verify=False).release, pin)
+        release = self._root.open(pin.release_version, verify=False).release
+        return Policy(release, pin, leaves=self._root.leaves_of(pin))
 
     def _open_beside(self, live: Policy, pin: Pin) -> Policy:
         """The candidate's policy; media are decoded once, so both must read the same frames."""
