@@ -40,8 +40,9 @@ class SubType:
     phrases: Mapping[str, tuple[str, ...]]
 
     @property
-    def path(self) -> tuple[str, str]:
-        return self.category.value, self.name
+    def path(self) -> tuple[str, str, str]:
+        """Below its category, as a taxonomy of moderation has it: group, category, name."""
+        return self.category.group.value, self.category.value, self.name
 
     @property
     def label(self) -> str:

@@ -48,7 +48,7 @@ class SubTypeVideo:
 
 
 class SubTypeTruth(Truth):
-    """What it is: `subtype` is the path of its sub-type, `category~name`, or nothing."""
+    """What it is: `subtype` is the label of its sub-type, `group~category~name`, or nothing."""
 
     subtype: str | None = None
 
