@@ -23,12 +23,12 @@ _EVEN = 1e-6
 
 
 class TextEncoder(Protocol):
-    """Encodes texts as float32 [N, D] of length 1; a text's vector hangs on that text alone. `name` says by what."""
+    """Embeds texts as float32 [N, D] of length 1, each by itself; any `DualEncoder` is one."""
 
     @property
     def name(self) -> str: ...
 
-    def encode_texts(self, texts: Sequence[str]) -> Floats: ...
+    def texts(self, texts: Sequence[str]) -> Floats: ...
 
 
 class NgramEncoder:
@@ -44,7 +44,7 @@ class NgramEncoder:
     def name(self) -> str:
         return f"ngrams-{self._dimensions}"
 
-    def encode_texts(self, texts: Sequence[str]) -> Floats:
+    def texts(self, texts: Sequence[str]) -> Floats:
         blocks = [self._encode(texts[start : start + WIDTH]) for start in range(0, len(texts), WIDTH)]
         return np.concatenate([np.zeros((0, self._dimensions), np.float32), *blocks])
 
@@ -150,7 +150,7 @@ class Vectors:
         """Encode those that are new; raises `ValueError` where the encoder gives another number of vectors."""
         fresh = [name for name in dict.fromkeys(names) if name not in self._row]
         if fresh or self._known is None:
-            vectors = self._encoder.encode_texts(fresh)
+            vectors = self._encoder.texts(fresh)
             if vectors.ndim != 2 or len(vectors) != len(fresh):
                 raise ValueError(f"vectors have shape {vectors.shape}, must be [{len(fresh)}, D] ({self.encoder})")
             self._row |= {name: len(self._row) + i for i, name in enumerate(fresh)}

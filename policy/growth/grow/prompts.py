@@ -1,7 +1,6 @@
 """A type and what stands around it in, the question for its children out."""
 
 import json
-from collections.abc import Sequence
 
 from contracts.growth import MOST_CHARS, SEPARATOR, TypeNode
 from policy.growth.taxonomy.hierarchy import Taxonomy
@@ -19,17 +18,12 @@ without a path, a number or an explanation. If nothing is missing, answer {NONE}
 
 def messages_of(node: TypeNode, taxonomy: Taxonomy, *, subject: str, most_lines: int, shown: int) -> Messages:
     """The chat messages that ask for children of a type; of long lists the first `shown` names are there."""
-    asked = {
-        "path": node.label,
-        "children": _first([child.name for child in taxonomy.children_of(node)], shown),
-        "siblings": _first([sibling.name for sibling in taxonomy.siblings_of(node)], shown),
-    }
+    asked: dict[str, object] = {"path": node.label}
+    for what, there in (("children", taxonomy.children_of(node)), ("siblings", taxonomy.siblings_of(node))):
+        asked[what] = [one.name for one in there[:shown]]
+        if len(there) > shown:
+            asked[f"{what}_not_shown"] = len(there) - shown
     return [
         {"role": "system", "content": SYSTEM % (subject, most_lines)},
         {"role": "user", "content": json.dumps(asked, ensure_ascii=False)},
     ]
-
-
-def _first(names: Sequence[str], shown: int) -> list[str]:
-    left_out = len(names) - shown
-    return [*names[:shown], f"({left_out} more)"] if left_out > 0 else list(names)

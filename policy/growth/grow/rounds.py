@@ -197,7 +197,6 @@ class _Growing:
     def begin(self, level: int) -> None:
         """Begin the next round, on a level."""
         self._now = RoundCount(self._now.number + 1, level, below=len(self.taxonomy.at_level(level + 1)))
-        self.counts.append(self._now)
 
     async def part(self, asked: list[TypeNode]) -> Decided:
         """Take a part of the round that is there, or ask for it and write it."""
@@ -214,7 +213,8 @@ class _Growing:
         journal.unlink(missing_ok=True)
         self.parts += 1
         self.taxonomy = self.taxonomy.adding(nodes_of(decided.kept, self.taxonomy, proposed_by=self.settings.model))
-        self._now = self.counts[-1] = _with(self._now, decided, len(self.taxonomy.leaves))
+        self._now = _with(self._now, decided, len(self.taxonomy.leaves))
+        self.counts = [*(one for one in self.counts if one.number < self._now.number), self._now]
         return decided
 
     async def _decided(self, asked: list[TypeNode], ask: Ask) -> Decided:
