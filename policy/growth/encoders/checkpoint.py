@@ -20,6 +20,7 @@ T = TypeVar("T")
 CLASSES = ("clip", "siglip", "siglip2", "chinese_clip")
 _PADDED_TO_THE_END = ("siglip", "siglip2")
 """Trained on texts padded to the full length and without a mask: read so, or read wrongly."""
+_VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model")
 _MOST_TOKENS = 512
 _BATCH_ON_CPU, _BATCH_ON_GPU = 32, 256
 _THINNEST = 8
@@ -83,6 +84,7 @@ def open_encoder(folder: Path, *, device: str | None = None) -> CheckpointEncode
     the folder is no dual encoder, lacks a part or does not hold every weight.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModel, AutoTokenizer
 
     kind = _class_of(folder)
@@ -98,7 +100,7 @@ def open_encoder(folder: Path, *, device: str | None = None) -> CheckpointEncode
         if lacking := sorted(told["missing_keys"]):
             raise BadInputError(f"{folder}: lacks {len(lacking)} weights of its model, {lacking[0]} first")
         model = model.to(device).eval()
-    except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError) as error:
         raise BadInputError(f"{folder}: cannot be loaded: {printable(_first_line(error), at_most=300)}") from error
     encoder = CheckpointEncoder(
         name=f"{kind}-{_digest_of(folder)[:16]}-{'bf16' if on_gpu else 'fp32'}",
@@ -118,6 +120,9 @@ def _class_of(folder: Path) -> str:
 
     if not (folder / "config.json").is_file():
         raise BadInputError(f"{folder}: holds no config.json, must be a checkpoint folder")
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        # transformers would read every text with an empty vocabulary, and say nothing
+        raise BadInputError(f"{folder}: holds no vocabulary, must hold one of {', '.join(_VOCABULARIES)}")
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:

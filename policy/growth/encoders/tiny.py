@@ -131,11 +131,12 @@ def _pixels(processor: Any, frames: Sequence[Frame]) -> Any:
     import torch
     from PIL import Image
 
-    told = [
-        processor(images=[Image.fromarray(frame)], do_rescale=False, do_normalize=False, return_tensors="pt")
-        for frame in frames
-    ]
-    return torch.cat([one["pixel_values"] for one in told]).round().clamp(0, 255).to(torch.uint8)
+    def told(frame: Frame) -> Any:
+        image = Image.fromarray(frame)
+        whole = processor(images=[image], do_rescale=False, do_normalize=False, return_tensors="pt")["pixel_values"]
+        return whole.round().clamp(0, 255).to(torch.uint8)
+
+    return torch.cat([told(frame) for frame in frames])
 
 
 def _tokenizer(texts: Sequence[str], settings: TinySettings) -> Any:
