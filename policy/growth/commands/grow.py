@@ -13,6 +13,7 @@ from policy.commands.progress import progress_of
 from policy.commands.vlm.options import ASKING, with_options
 
 if TYPE_CHECKING:
+    from policy.growth.grow.meaning import TextEncoder
     from policy.growth.grow.rounds import Growth
     from policy.growth.taxonomy.folder import TaxonomyVersion
     from policy.growth.taxonomy.hierarchy import Taxonomy
@@ -41,6 +42,7 @@ LLM_KEY = "PRECEDENT_LLM_KEY"
     help="End a level when a round adds less, as a share.",
 )
 @click.option("--target", type=click.IntRange(1), help="End when there are so many leaves.")
+@click.option("--encoder", type=FOLDER, help="A CLIP-class checkpoint that says what means the same [n-grams].")
 @click.option(
     "--near", type=click.FloatRange(0, 1), default=0.9, show_default=True, help="The cosine that means the same."
 )
@@ -62,6 +64,7 @@ def grow(
     rounds: int,
     least_new: float,
     target: int | None,
+    encoder: Path | None,
     near: float,
     spelled: str,
     tries: int,
@@ -79,17 +82,18 @@ def grow(
 
     What is spelled or means the same as a type that is there is refused; each decision is a row in TAXONOMY/rounds. The
     same command goes on after any interruption and pays for no answer again. A seed file has a type a line, its levels
-    joined by ~; without --seed it is policy/growth/taxonomy/seeds.txt, 115 visual tasks. Exit code 1: the budget is
-    spent. PRECEDENT_LLM_KEY is the endpoint's key, if it asks for one.
+    joined by ~; without --seed it is policy/growth/taxonomy/seeds.txt, 115 visual tasks. Without --encoder, the same
+    words in any order mean the same; the cosines of a checkpoint are another scale, so give --near with it. Exit code
+    1: the budget is spent, or the endpoint is away. PRECEDENT_LLM_KEY is the endpoint's key, if it asks for one.
 
     \b
     Example:
       precedent taxonomy grow --out taxonomy --llm http://127.0.0.1:8000/v1 --target 19227
+      precedent taxonomy grow --seed types.txt --out taxonomy --llm http://127.0.0.1:8000/v1 --budget-tokens 5000000
       precedent taxonomy grow --moderation --levels 3 --out violations --llm http://127.0.0.1:8000/v1
     """
     from policy.growth.calls.ask import LLM
     from policy.growth.calls.asker import Asker, AskingSettings, asking
-    from policy.growth.grow.meaning import NgramEncoder
     from policy.growth.grow.rounds import grow_into
     from policy.growth.grow.settings import VIOLATIONS, VISUAL_TASKS, GrowthSettings, Scope
     from policy.reasoning.endpoint import Endpoint
@@ -111,11 +115,11 @@ def grow(
     llm = Endpoint(
         url, model, os.environ.get(LLM_KEY) or None, timeout_s, patience_s=3 * timeout_s, most_tokens=most_tokens
     )
-    types = _seeds(seed, moderation=moderation)
+    types, texts = _seeds(seed, moderation=moderation), _encoder(encoder)
 
     async def run() -> "tuple[Growth, TaxonomyVersion, Asker]":
         async with asking({LLM: llm}, ask_by) as asker:
-            growth, version = await grow_into(folder, types, settings, asker, NgramEncoder(), watch=progress_of)
+            growth, version = await grow_into(folder, types, settings, asker, texts, watch=progress_of)
             return growth, version, asker
 
     growth, version, asker = asyncio.run(run())
@@ -127,6 +131,19 @@ def grow(
     )
     if growth.stopped:
         raise CheckFailedError(f"{folder}: {growth.detail}, the same command with more goes on")
+
+
+def _encoder(checkpoint: Path | None) -> "TextEncoder":
+    from policy.growth.grow.meaning import NgramEncoder
+
+    if checkpoint is None:
+        return NgramEncoder()
+    from transformers.utils.logging import disable_progress_bar
+
+    from policy.growth.encoders.checkpoint import open_encoder
+
+    disable_progress_bar()
+    return open_encoder(checkpoint)
 
 
 def _seeds(seed: Path | None, *, moderation: bool) -> "Taxonomy":

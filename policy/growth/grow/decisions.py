@@ -43,8 +43,8 @@ DROPPED = pl.Schema(
         "lines": pl.Int64,
     }
 )
-"""Of lines that were refused, and of answers without a line (`lines` 0). Of several that break one rule alike, `lines`
-says how many they are."""
+"""Of lines that were refused, and of answers without a line (`lines` 0). `proposal`: the name, where a line is one,
+else what of the line can be printed. Of several that break one rule alike, `lines` says how many they are."""
 
 UNUSABLE = "the answer cannot be used"
 NOTHING_MISSING = "the answer is that nothing is missing"
@@ -64,7 +64,6 @@ class _Candidate(NamedTuple):
 
     parent: TypeNode
     attempt: int
-    text: str
     name: str
 
 
@@ -104,13 +103,19 @@ def decide(
                 if name is None:
                     drops.append(_Drop(node.node_id, attempt, text, str(refused), lines=lines))
                 else:
-                    candidates.append(_Candidate(node, attempt, text, name))
+                    candidates.append(_Candidate(node, attempt, name))
     vectors.learn([one.name for one in candidates])
     round_ = _Round(taxonomy, vectors, settings)
     for root, below in groupby(candidates, key=lambda one: one.parent.path[0]):
         round_.decide(root, list(below))
     drops += round_.drops
     return Decided(_table(round_.keeps, KEPT, number), _table(drops, DROPPED, number))
+
+
+def names_in(decided: Decided) -> list[str]:
+    """The names of a round that were compared with what is there."""
+    compared = decided.dropped.filter(pl.col("reason").is_in([str(Refusal.EXISTS), str(Refusal.NEAR)]))
+    return [*decided.kept["name"], *compared["proposal"]]
 
 
 def nodes_of(kept: pl.DataFrame, taxonomy: Taxonomy, *, proposed_by: str) -> Iterator[TypeNode]:
@@ -184,4 +189,4 @@ class _Round:
         return kept
 
     def _drop(self, one: _Candidate, reason: Refusal, near_id: str, similarity: float | None) -> None:
-        self.drops.append(_Drop(one.parent.node_id, one.attempt, one.text, str(reason), "", near_id, similarity))
+        self.drops.append(_Drop(one.parent.node_id, one.attempt, one.name, str(reason), "", near_id, similarity))

@@ -135,30 +135,41 @@ class Known:
 
 
 class Vectors:
-    """Vectors of names, each encoded once."""
+    """Vectors of names, each encoded once.
+
+    Models round by what else is in a batch. So names are encoded in the same company in a run that goes on as in one
+    that was never interrupted: those that are remembered first are encoded first, as if they had just been learned.
+    """
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
         self._row = dict[str, int]()
         self._known: Known | None = None
+        self._remembered = list[Sequence[str]]()
 
     @property
     def encoder(self) -> str:
         return self._encoder.name
 
-    def learn(self, names: Sequence[str]) -> Known:
+    def remember(self, names: Sequence[str]) -> None:
+        """Learn these before any others, if any others are asked for."""
+        self._remembered.append(names)
+
+    def learn(self, names: Sequence[str]) -> None:
         """Encode those that are new; raises `ValueError` where the encoder gives another number of vectors."""
-        fresh = [name for name in dict.fromkeys(names) if name not in self._row]
-        if fresh or self._known is None:
-            vectors = self._encoder.texts(fresh)
-            if vectors.ndim != 2 or len(vectors) != len(fresh):
-                raise ValueError(f"vectors have shape {vectors.shape}, must be [{len(fresh)}, D] ({self.encoder})")
-            self._row |= {name: len(self._row) + i for i, name in enumerate(fresh)}
-            self._known = self._known or Known(vectors[:0])
-            self._known.add(vectors)
-        return self._known
+        for batch in (*self._remembered, names):
+            if fresh := sorted(set(batch) - self._row.keys()):
+                vectors = self._encoder.texts(fresh)
+                if vectors.ndim != 2 or len(vectors) != len(fresh):
+                    raise ValueError(f"vectors have shape {vectors.shape}, must be [{len(fresh)}, D] ({self.encoder})")
+                self._row |= {name: len(self._row) + i for i, name in enumerate(fresh)}
+                self._known = Known(vectors[:0]) if self._known is None else self._known
+                self._known.add(vectors)
+        self._remembered.clear()
 
     def of(self, names: Sequence[str]) -> Floats:
-        """float32 [N, D]."""
-        known = self.learn(names)
-        return known.rows([self._row[name] for name in names])
+        """float32 [N, D] of N >= 1 names."""
+        self.learn(names)
+        if self._known is None:
+            raise ValueError("names are none, must be one at least")
+        return self._known.rows([self._row[name] for name in names])

@@ -24,7 +24,7 @@ from contracts.growth import TypeNode
 from policy.growth.calls.ask import LLM, Ask, AwayError, Said
 from policy.growth.calls.asker import Asker
 from policy.growth.grow.asking import ask_round
-from policy.growth.grow.decisions import DROPPED, KEPT, NOTHING_MISSING, UNUSABLE, Decided, decide, nodes_of
+from policy.growth.grow.decisions import DROPPED, KEPT, NOTHING_MISSING, UNUSABLE, Decided, decide, names_in, nodes_of
 from policy.growth.grow.meaning import TextEncoder, Vectors
 from policy.growth.grow.parsing import Refusal
 from policy.growth.grow.settings import GrowthSettings
@@ -187,6 +187,7 @@ class _Growing:
         self._home = home
         self._plan = plan
         self._vectors = vectors
+        self._vectors.remember([node.name for node in seeds.nodes])
         self._asker = asker
         self._watch = watch
 
@@ -204,6 +205,7 @@ class _Growing:
         path, journal = part_at(self._home, i), self._home / f"journal-{i:05d}.jsonl"
         if is_done(self._home, i, input=made_of, plan=self._plan):
             decided = Decided(read_part(path, KEPT), read_part(dropped_of(path), DROPPED))
+            self._vectors.remember(names_in(decided))
             self._asker.account.resume(LLM, Spent.model_validate_json(note_of(path, SPENT)))
         else:
             async with self._asker.kept(journal, f"{made_of} {self._plan}") as (ask, answers):

@@ -1,9 +1,11 @@
 """Names as vectors, and the nearest of those that are known."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from policy.growth.grow.meaning import WIDTH, Known, NgramEncoder, Vectors
+from policy.growth.grow.meaning import WIDTH, Floats, Known, NgramEncoder, Vectors
 
 
 def cosine(one: str, other: str) -> float:
@@ -69,24 +71,27 @@ def test_where_nothing_is_known_nothing_is_near() -> None:
     assert (cosines.tolist(), rows.tolist()) == ([-1.0, -1.0], [-1, -1])
 
 
-def test_a_name_is_encoded_once() -> None:
-    asked = list[str]()
+def test_a_name_is_encoded_once_and_what_is_remembered_before_what_is_asked_for() -> None:
+    batches = list[list[str]]()
 
     class Counting(NgramEncoder):
-        def texts(self, texts: list[str]) -> np.ndarray:  # type: ignore[override, type-arg]
-            asked.extend(texts)
+        def texts(self, texts: Sequence[str]) -> Floats:
+            batches.append(list(texts))
             return super().texts(texts)
 
     vectors = Vectors(Counting(32))
-    first = vectors.of(["a b", "c", "a b"])
+    vectors.remember(["z", "y"])
+    vectors.remember(["y", "x"])
+    assert batches == []
+    first = vectors.of(["c", "a b", "c"])
     assert (first[0] == first[2]).all()
-    assert (vectors.of(["c", "d"])[0] == first[1]).all()
-    assert asked == ["a b", "c", "d"]
+    assert (vectors.of(["c", "d"])[0] == first[0]).all()
+    assert batches == [["y", "z"], ["x"], ["a b", "c"], ["d"]]
 
 
 def test_an_encoder_that_gives_too_few_vectors_is_found_out() -> None:
     class Short(NgramEncoder):
-        def texts(self, texts: list[str]) -> np.ndarray:  # type: ignore[override, type-arg]
+        def texts(self, texts: Sequence[str]) -> Floats:
             return super().texts(texts[:1])
 
     with pytest.raises(ValueError, match=r"shape \(1, 512\), must be \[2, D\] \(ngrams-512\)"):

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.growth.namer import children
@@ -13,7 +14,7 @@ from contracts.errors import BadInputError, DependencyError
 from contracts.growth import Origin
 from contracts.taxonomy import VIOLATIVE
 from policy.growth.calls.asker import Asker
-from policy.growth.grow.meaning import NgramEncoder
+from policy.growth.grow.meaning import Floats, NgramEncoder, TextEncoder
 from policy.growth.grow.parsing import Refusal
 from policy.growth.grow.prompts import messages_of
 from policy.growth.grow.rounds import ROUNDS, Ending, Growth, RoundCount, grow_into
@@ -27,8 +28,14 @@ from tests.policy.growth.grow.answering import Answering, Killed, asker_of, line
 SEEDS = taxonomy_of([("Charts", "Bars"), ("Text",)])
 
 
-def grown(folder: Path, asker: Asker, settings: GrowthSettings, seeds: Taxonomy = SEEDS) -> Growth:
-    growth, version = asyncio.run(grow_into(folder, seeds, settings, asker, NgramEncoder()))
+def grown(
+    folder: Path,
+    asker: Asker,
+    settings: GrowthSettings,
+    seeds: Taxonomy = SEEDS,
+    encoder: TextEncoder = NgramEncoder(),  # noqa: B008  it holds nothing
+) -> Growth:
+    growth, version = asyncio.run(grow_into(folder, seeds, settings, asker, encoder))
     assert read_taxonomy(folder) == growth.taxonomy
     assert (version.version, version.parent) == (version_of(growth.taxonomy), version_of(seeds))
     return growth
@@ -163,6 +170,24 @@ def test_killed_at_any_question_it_goes_on_and_no_answer_is_asked_for_twice(tmp_
         grown(folder, asker_of(after), SMALL)
         assert files_of(folder) == expected
         assert killed.asked + after.asked == whole.asked
+
+
+class Drifting(NgramEncoder):
+    """As a model on a GPU, only more so: what else is in a batch moves every vector of it."""
+
+    def texts(self, texts: Sequence[str]) -> Floats:
+        moved = super().texts(texts) + np.float32(0.02 * len(texts) % 0.07)
+        return moved / np.linalg.norm(moved, axis=1, keepdims=True)
+
+
+def test_an_encoder_that_rounds_by_the_batch_says_the_same_in_a_run_that_goes_on(tmp_path: Path) -> None:
+    whole = Answering(says)
+    grown(tmp_path / "whole", asker_of(whole), SMALL, encoder=Drifting())
+    for at in (4, 9, 16):
+        with pytest.raises(BaseExceptionGroup):
+            grown(tmp_path / str(at), asker_of(Answering(says, killed_at=at)), SMALL, encoder=Drifting())
+        grown(tmp_path / str(at), asker_of(Answering(says)), SMALL, encoder=Drifting())
+        assert files_of(tmp_path / str(at)) == files_of(tmp_path / "whole")
 
 
 def test_a_run_that_is_whole_asks_nothing_again(tmp_path: Path) -> None:
