@@ -5,9 +5,10 @@ endpoints, errors and rules.
 """
 
 import asyncio
+import io
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -17,6 +18,22 @@ from policy.reasoning.question import Messages
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 Sleep = Callable[[float], Awaitable[Any]]
+
+
+class NoAnswerError(DependencyError):
+    """Patience ended; `status` is what the endpoint said last, None where it said nothing."""
+
+    def __init__(self, what: str, status: int | None) -> None:
+        super().__init__(what)
+        self.status = status
+
+
+class _Busy(NamedTuple):
+    """Why another try may do better, after which status, and in how many seconds at the earliest."""
+
+    reason: str
+    status: int | None = None
+    asked_s: float = 0.0
 
 
 class Client:
@@ -32,7 +49,7 @@ class Client:
     async def complete(self, at: Endpoint, messages: Messages, *, temperature: float) -> Completion:
         """Ask until an answer comes.
 
-        Raises `DependencyError` when patience ends, `RefusedError` when the endpoint refuses the request or answers
+        Raises `NoAnswerError` when patience ends, `RefusedError` when the endpoint refuses the request or answers
         with something that is no completion.
         """
         body = orjson.dumps(
@@ -43,15 +60,14 @@ class Client:
             found = await self._once(at, body)
             if isinstance(found, bytes):
                 return completion_of(found, at.base)
-            reason, asked = found
-            pause = max(wait, asked)
+            pause = max(wait, found.asked_s)
             if self._clock() + pause > until:
-                raise DependencyError(f"{at.base}: does not answer in {at.patience_s:g} s: {reason}")
+                told = f"{at.base}: does not answer in {at.patience_s:g} s: {found.reason}"
+                raise NoAnswerError(told, found.status)
             await self._sleep(pause)
             wait = min(2.0 * wait, LONGEST_WAIT_S)
 
-    async def _once(self, at: Endpoint, body: bytes) -> bytes | tuple[str, float]:
-        """The answer's bytes, or why another try may do better and in how many seconds."""
+    async def _once(self, at: Endpoint, body: bytes) -> bytes | _Busy:
         import aiohttp
 
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {at.key}"} if at.key else {})
@@ -59,16 +75,16 @@ class Client:
         address = f"{at.base.rstrip('/')}/chat/completions"
         try:
             async with self._session.post(
-                address, data=body, headers=headers, allow_redirects=False, timeout=limit
+                address, data=io.BytesIO(body), headers=headers, allow_redirects=False, timeout=limit
             ) as got:
                 if got.status in BUSY:
-                    return f"answers {got.status}", seconds_of(got.headers.get("Retry-After"))
+                    return _Busy(f"answers {got.status}", got.status, seconds_of(got.headers.get("Retry-After")))
                 if got.status != 200:  # one that sends us elsewhere too: the key and the pictures are for it alone
                     reason = printable(str(got.reason), at_most=80)
                     raise RefusedError(at.base, f"answers {got.status} {reason}", got.status)
                 return await _bounded(got.content)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            return f"{type(error).__name__}: {printable(str(error), at_most=120)}", 0.0
+            return _Busy(f"{type(error).__name__}: {printable(str(error), at_most=120)}")
 
 
 async def _bounded(content: Any) -> bytes:

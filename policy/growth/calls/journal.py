@@ -4,6 +4,7 @@ A killed process loses what was under way and nothing else; a machine that loses
 is whole and written, its journal goes. Its first line names the work: answers to another are refused.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -30,28 +31,44 @@ class Journal:
         begins = not path.exists() or path.stat().st_size == 0
         if not begins:
             self._read(digest)
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._file = path.open("ab", buffering=0)
+        self._failed: OSError | None = None
         self._clock = clock
         self._synced = clock()
         if begins:
-            os.write(self._file, orjson.dumps({"of": digest}) + b"\n")
+            try:
+                self._write({"of": digest})
+            except OSError:
+                self._file.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.fsync(self._file)
-        os.close(self._file)
+        with self._file:
+            os.fsync(self._file.fileno())
 
     def add(self, key: str, said: Said) -> None:
-        """Keep an answer; it outlives this process when this returns. Raises `OSError` where it cannot be written."""
-        line = orjson.dumps([key, *said]) + b"\n"
-        if os.write(self._file, line) != len(line):
-            raise OSError(f"{self.path}: an answer was written by half, is the disk full?")
+        """Keep an answer; it outlives this process when this returns. After an `OSError` nothing more is taken: a line
+        may be half there, and no other must follow it.
+        """
+        self._write([key, *said])
         self.answers[key] = said
         if self._clock() - self._synced > SYNCED_EVERY_S:
-            os.fsync(self._file)
+            os.fsync(self._file.fileno())
             self._synced = self._clock()
+
+    def _write(self, told: object) -> None:
+        if self._failed is not None:
+            raise self._failed
+        line = orjson.dumps(told) + b"\n"
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, "an answer was written by half")
+        except OSError as error:
+            self._failed = OSError(error.errno, error.strerror, str(self.path))
+            raise self._failed from error
 
     def _read(self, digest: str) -> None:
         with self.path.open("rb") as lines:
