@@ -2,8 +2,9 @@
 
     source/part-i -> items -> follow(item, ask), many at a time -> folder/part-i, dropped-i
 
-While part i is made its answers lie in folder/journal-i.jsonl, which goes when the part is there. So a run that is
-killed, or stops for its budget, goes on where it was, pays again for no answer, and leaves the same bytes.
+While part i is made its answers lie in folder/journal-i.jsonl, which goes when the part is there. Parts are written in
+their order. So a run that is killed, or stops for its budget, goes on where it was, pays again for no answer, and
+leaves the same bytes.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import orjson
 import polars as pl
 from pydantic import Field
 
-from contracts.errors import DependencyError
+from contracts.errors import BadInputError, DependencyError
 from contracts.records import Count, Record
 from policy.growth.calls.ask import Ask, AwayError, Said
 from policy.growth.calls.asker import Asker, seat_of
@@ -27,6 +28,7 @@ from policy.growth.parts import (
     check_ends_at,
     digest_of_part,
     is_done,
+    n_rows,
     note_of,
     part_at,
     parts_of,
@@ -86,11 +88,22 @@ class _Open(Generic[T]):
     index: int
     input: str
     items: Sequence[T]
+    rows: int
     ask: Ask
     answers: Mapping[str, Said]
     journal: AsyncExitStack
     outcomes: list[Outcome | None]
     left: int
+
+    def take(self, at: int, outcome: Outcome) -> int:
+        """Take what became of an item; how many more of the source's rows are done by that."""
+        before = self._rows_done()
+        self.outcomes[at] = outcome
+        self.left -= 1
+        return self._rows_done() - before
+
+    def _rows_done(self) -> int:
+        return self.rows * (len(self.items) - self.left) // len(self.items)
 
 
 @dataclass(slots=True)
@@ -104,13 +117,15 @@ class _Halt:
 
 
 async def run_stage(stage: Stage[T], asker: Asker, *, advance: Callable[[int], None] = lambda _: None) -> StageReport:
-    """Make what is not there yet of a stage's parts.
+    """Make what is not there yet of a stage's parts; `advance` hears of the rows of the source that are done.
 
     Where the budget ends, what is under way is waited for and the report says so. Raises `DependencyError` where an
     endpoint that the stage cannot do without is away, `BadInputError` where one refuses what it is asked, or the
     folder was made of something else; what was answered by then is kept.
     """
     sources = parts_of(stage.source)
+    if not sources:
+        raise BadInputError(f"{stage.source}: holds no part, the step before has not run")
     check_ends_at(stage.folder, len(sources))
     stage.folder.mkdir(parents=True, exist_ok=True)
     waiting = []
@@ -119,7 +134,9 @@ async def run_stage(stage: Stage[T], asker: Asker, *, advance: Callable[[int], N
         if is_done(stage.folder, index, input=source, plan=stage.plan):
             _resume(asker, part_at(stage.folder, index))
             _journal_of(stage, index).unlink(missing_ok=True)
+            advance(n_rows(path))
         else:
+            asker.count(_journal_of(stage, index), _work_of(stage, source))
             waiting.append((index, path, source))
     halt = await _make(stage, asker, waiting, advance)
     done = totals(stage.folder)
@@ -148,12 +165,14 @@ async def _make(
     room = asyncio.Semaphore(OPEN_AT_ONCE)
     opened: dict[int, _Open[T]] = {}
 
-    async def close(part: _Open[T]) -> None:
-        _write(stage, part)
-        await part.journal.aclose()
-        _journal_of(stage, part.index).unlink()
-        del opened[part.index]
-        room.release()
+    async def close_whole() -> None:
+        """Write the parts that are whole, up to the first that is not: a part is never there before one before it."""
+        while opened and (part := opened[min(opened)]).left == 0:
+            _write(stage, part)
+            del opened[part.index]
+            await part.journal.aclose()
+            _journal_of(stage, part.index).unlink()
+            room.release()
 
     async def work() -> None:
         while (taken := await queue.get()) is not None:
@@ -161,11 +180,8 @@ async def _make(
             if halt.error is not None:
                 continue
             try:
-                part.outcomes[at] = await stage.follow(part.items[at], part.ask)
-                part.left -= 1
-                advance(1)
-                if part.left == 0:
-                    await close(part)
+                advance(part.take(at, await stage.follow(part.items[at], part.ask)))
+                await close_whole()
             except Exception as error:  # noqa: BLE001  the run ends by it, when what is under way has come
                 halt.by(error)
                 room.release()  # who feeds may wait for a part that will not be whole
@@ -177,7 +193,8 @@ async def _make(
                 break
             part = opened[index] = await _open(stage, asker, index, path, source)
             if not part.items:
-                await close(part)
+                advance(part.rows)
+                await close_whole()
             for at in range(len(part.items)):
                 await queue.put((part, at))
 
@@ -200,10 +217,10 @@ async def _make(
 
 
 async def _open(stage: Stage[T], asker: Asker, index: int, path: Path, source: str) -> _Open[T]:
+    items, rows = stage.items(path), n_rows(path)
     journal = AsyncExitStack()
-    kept = await journal.enter_async_context(asker.kept(_journal_of(stage, index), f"{source} {stage.plan}"))
-    items = stage.items(path)
-    return _Open(path, index, source, items, kept.ask, kept.answers, journal, [None] * len(items), len(items))
+    kept = await journal.enter_async_context(asker.kept(_journal_of(stage, index), _work_of(stage, source)))
+    return _Open(path, index, source, items, rows, kept.ask, kept.answers, journal, [None] * len(items), len(items))
 
 
 def _write(stage: Stage[T], part: _Open[T]) -> None:
@@ -240,3 +257,8 @@ def _resume(asker: Asker, part: Path) -> None:
 
 def _journal_of(stage: Stage[T], index: int) -> Path:
     return stage.folder / f"journal-{index:05d}.jsonl"
+
+
+def _work_of(stage: Stage[T], source: str) -> str:
+    """What a journal of a part names as its work."""
+    return f"{source} {stage.plan}"
