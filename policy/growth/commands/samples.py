@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from contracts.errors import CheckFailedError
+from contracts.errors import BadInputError, CheckFailedError
 from policy.commands.options import FOLDER
 from policy.commands.progress import progress_of
 from policy.commands.vlm.options import ASKING, with_options
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from policy.reasoning.endpoint import Endpoint
 
 KEY = "PRECEDENT_LLM_KEY"
+REFEREE_KEY = "PRECEDENT_REFEREE_{}_KEY"
+"""One a referee: a key is for its own endpoint alone."""
 HOME = click.argument("home", type=FOLDER)
 TYPES = click.option("--taxonomy", "types", type=FOLDER, required=True, help="The folder that was matched.")
 LLM_URL = click.option(
@@ -97,18 +99,24 @@ def referee(
     """Have three models score each sample, and keep what two of them pass: HOME/questions becomes HOME/judged.
 
     Where one of them is away the other two decide; one alone does not. Fleiss' kappa says how far they agree.
+    PRECEDENT_REFEREE_1_KEY, _2_ and _3_ are their keys, in the same order, where they ask for one.
 
     \b
     Example:
       precedent taxonomy referee grown --taxonomy taxonomy --referee http://127.0.0.1:8001/v1
         --referee http://127.0.0.1:8002/v1 --referee http://127.0.0.1:8003/v1
     """
-    from policy.growth.samples.referee import SEATS, agreement, referee_stage
+    from policy.growth.samples.referee import REFEREES, SEATS, agreement, referee_stage
     from policy.growth.samples.strike import ShowingSettings
     from policy.growth.taxonomy.folder import read_taxonomy
 
-    named = [*models, *["default"] * (len(urls) - len(models))]
-    seats = {seat: _endpoint(url, model, asked) for seat, url, model in zip(SEATS, urls, named, strict=False)}
+    if len(urls) != REFEREES or len(models) > REFEREES:
+        raise BadInputError(f"{len(urls)} --referee and {len(models)} --model, must be {REFEREES} and at most as many")
+    named = [*models, *["default"] * (REFEREES - len(models))]
+    seats = {
+        seat: _endpoint(url, model, asked, key=REFEREE_KEY.format(number))
+        for number, (seat, url, model) in enumerate(zip(SEATS, urls, named, strict=True), start=1)
+    }
     stage = referee_stage(home, read_taxonomy(types), seats, ShowingSettings(frames, tries))
     _run(home, stage, seats, _asking(asked, SEATS))
     agreed = agreement(home)
@@ -135,12 +143,12 @@ def export(home: Path, out: Path, datasets: bool) -> None:
     click.echo(f"{done.samples} samples of {done.pictures} pictures in {out}")
 
 
-def _endpoint(url: str, model: str, asked: Mapping[str, Any]) -> "Endpoint":
+def _endpoint(url: str, model: str, asked: Mapping[str, Any], *, key: str = KEY) -> "Endpoint":
     from policy.reasoning.endpoint import Endpoint
 
     limit = asked["timeout_s"]
     return Endpoint(
-        url, model, os.environ.get(KEY) or None, limit, patience_s=3 * limit, most_tokens=asked["most_tokens"]
+        url, model, os.environ.get(key) or None, limit, patience_s=3 * limit, most_tokens=asked["most_tokens"]
     )
 
 

@@ -7,6 +7,7 @@ OUT/datasets             the same rows for `datasets.load_from_disk`, frames ins
 OUT is written beside its place and renamed; parts are read one by one, so that memory holds one of them.
 """
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from contracts.errors import BadInputError
-from policy.growth.parts import parts_of, read_part
+from policy.growth.parts import digest_of_part, parts_of, read_part
 from policy.growth.samples.referee import KEPT as JUDGED
 from policy.growth.samples.strike import frames_beside
 
@@ -37,7 +38,7 @@ def export(
 ) -> Exported:
     """Write all samples that the referees let pass, in the order of the parts.
 
-    Raises `BadInputError` where `out` is there already, or nothing was judged.
+    Raises `BadInputError` where `out` is there already, or nothing was judged or let pass.
     """
     if out.exists():
         raise BadInputError(f"{out}: is there already, must be a new folder")
@@ -49,6 +50,8 @@ def export(
     (draft / IMAGES).mkdir(parents=True)
     try:
         done = _write_conversations(home, parts, draft, advance)
+        if not done.samples:
+            raise BadInputError(f"{home / 'judged'}: holds no sample that was let pass, there must be one to export")
         if datasets:
             _write_datasets(home, parts, draft)
         draft.rename(out)
@@ -118,7 +121,9 @@ def _write_datasets(home: Path, parts: list[Path], draft: Path) -> None:
     )
     disable_progress_bars()
     try:
-        table = Dataset.from_generator(rows, features=features, cache_dir=str(draft / ".cache"))
+        # named by what is in it: its own fingerprint is of this code and of where the folder lies
+        content = hashlib.sha256("".join(map(digest_of_part, parts)).encode()).hexdigest()[:16]
+        table = Dataset.from_generator(rows, features=features, cache_dir=str(draft / ".cache"), fingerprint=content)
         table.save_to_disk(str(draft / DATASETS))
     finally:
         enable_progress_bars()

@@ -18,7 +18,7 @@ from policy.growth.calls.ask import Ask, Said
 from policy.growth.calls.stage import Outcome, Row, Stage
 from policy.growth.parts import Schema, plan_digest, read_part
 from policy.growth.samples.replies import is_count, object_in
-from policy.growth.samples.showing import Typed, numbered, picture_messages
+from policy.growth.samples.showing import Typed, numbered, picture_messages, system_of
 from policy.growth.samples.strike import KEPT as STRUCK
 from policy.growth.samples.strike import UNUSABLE, ShowingSettings, frames_beside, typed
 from policy.growth.taxonomy.folder import version_of
@@ -84,7 +84,7 @@ def question_stage(home: Path, taxonomy: Taxonomy, llm: Endpoint, settings: Ques
         plan_digest(
             "questions",
             {
-                "task": TASK,
+                "task": system_of(TASK),
                 "taxonomy": version_of(taxonomy),
                 "llm": llm.model,
                 "most_tokens": llm.most_tokens,

@@ -21,7 +21,7 @@ from policy.growth.calls.stage import Outcome, Row, Stage
 from policy.growth.parts import Schema, dropped_of, parts_of, plan_digest, read_part
 from policy.growth.samples.questions import KEPT as QUESTIONS
 from policy.growth.samples.replies import is_count, object_in
-from policy.growth.samples.showing import numbered, picture_messages
+from policy.growth.samples.showing import numbered, picture_messages, system_of
 from policy.growth.samples.strike import ShowingSettings, frames_beside
 from policy.growth.taxonomy.folder import version_of
 from policy.growth.taxonomy.hierarchy import Taxonomy
@@ -82,7 +82,14 @@ def referee_stage(
         KEPT,
         DROPPED,
         plan_digest(
-            "referee", {"task": TASK, "taxonomy": version_of(taxonomy), "referees": models, **asdict(settings)}
+            "referee",
+            {
+                "task": system_of(TASK),
+                "at_once": AT_ONCE,
+                "taxonomy": version_of(taxonomy),
+                "referees": models,
+                **asdict(settings),
+            },
         ),
         lambda part: _heard(home, part, taxonomy),
         follow,
@@ -108,7 +115,12 @@ async def judge(item: Heard, ask: Ask, settings: ShowingSettings) -> Outcome:
                 break
         return found
 
-    heard = await asyncio.gather(*map(scores_of, SEATS))
+    # all are waited for, whatever one of them raises: what is under way is paid, and its journal is open until then
+    heard = list[Sequence[int] | Unparsed | AwayError]()
+    for one in await asyncio.gather(*map(scores_of, SEATS), return_exceptions=True):
+        if isinstance(one, BaseException) and not isinstance(one, AwayError):
+            raise one
+        heard.append(one)
     away = [one for one in heard if isinstance(one, AwayError)]
     if REFEREES - len(away) < NEEDED:
         raise away[0]

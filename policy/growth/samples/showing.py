@@ -25,9 +25,14 @@ def picture_messages(task: str, frames: Sequence[bytes], told: str, *, at_most: 
     chosen = np.linspace(0, len(frames) - 1, min(at_most, len(frames))).round().astype(int).tolist() if frames else []
     content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": jpeg_url(frames[at])}} for at in chosen]
     return [
-        {"role": "system", "content": f"{task}\n\n{GIVEN}"},
+        {"role": "system", "content": system_of(task)},
         {"role": "user", "content": [*content, {"type": "text", "text": told}]},
     ]
+
+
+def system_of(task: str) -> str:
+    """All that is said of a task, whatever the picture."""
+    return f"{task}\n\n{GIVEN}"
 
 
 def jpeg_url(jpeg: bytes) -> str:

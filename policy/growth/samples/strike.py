@@ -3,20 +3,20 @@
 Step 3 of TaskGalaxy (arXiv 2502.09925, section 3.3): nearness finds candidates, looking at the picture decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import polars as pl
 
-from contracts.errors import BadInputError
+from contracts.errors import BadInputError, printable
 from contracts.reasoning import Unparsed
 from policy.growth.calls.ask import Ask, Said
 from policy.growth.calls.stage import Outcome, Stage
 from policy.growth.parts import Schema, part_at, plan_digest, read_part
 from policy.growth.samples.replies import is_count, object_in
-from policy.growth.samples.showing import Typed, numbered, picture_messages
+from policy.growth.samples.showing import Typed, numbered, picture_messages, system_of
 from policy.growth.taxonomy.folder import version_of
 from policy.growth.taxonomy.hierarchy import Taxonomy
 from policy.reasoning.endpoint import Endpoint
@@ -68,7 +68,7 @@ def strike_stage(home: Path, taxonomy: Taxonomy, llm: Endpoint, settings: Showin
         plan_digest(
             "strike",
             {
-                "task": TASK,
+                "task": system_of(TASK),
                 "taxonomy": version_of(taxonomy),
                 "llm": llm.model,
                 "most_tokens": llm.most_tokens,
@@ -121,12 +121,24 @@ def _candidates(home: Path, part: Path, taxonomy: Taxonomy) -> list[Candidates]:
     ]
 
 
-def frames_beside(home: Path, part: Path) -> dict[str, Sequence[bytes]]:
+class Frames(dict[str, Sequence[bytes]]):
+    """The frames of a part's pictures, by id; raises `BadInputError` for a picture that is not in it."""
+
+    def __init__(self, part: Path, frames: Iterable[tuple[str, Sequence[bytes]]]) -> None:
+        super().__init__(frames)
+        self._part = part
+
+    def __missing__(self, picture_id: str) -> NoReturn:
+        shown = printable(picture_id, at_most=80)
+        raise BadInputError(f"{self._part}: holds no picture {shown!r}, but a later step's part of it does")
+
+
+def frames_beside(home: Path, part: Path) -> Frames:
     """The frames of the pictures that a part is about: part i of every stage is of part i of the pictures."""
     from policy.growth.pictures.collect import KEPT as PICTURES
 
     pictures = part_at(home / "pictures", int(part.stem.removeprefix("part-")))
-    return dict(read_part(pictures, PICTURES, ["picture_id", "frames"]).iter_rows())
+    return Frames(pictures, read_part(pictures, PICTURES, ["picture_id", "frames"]).iter_rows())
 
 
 def typed(node_ids: Sequence[str], taxonomy: Taxonomy) -> list[Typed]:
