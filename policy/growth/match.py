@@ -108,10 +108,14 @@ class Search:
             )
         n = len(pictures_N_D)
         found = Nearest(np.empty((n, self._k), np.int64), np.empty((n, self._k), np.float32))
-        for block in _blocks(n):
+        for block in self.blocks(n):
             cosines_B_T = self.cosines(pictures_N_D[block])
             found.types[block], found.cosines[block] = _greatest(cosines_B_T, self._k, self._groups)
         return found
+
+    def blocks(self, n: int) -> Iterator[slice]:
+        """The spans of N pictures that go through one product each."""
+        yield from (slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK))
 
     def cosines(self, pictures_B_D: Floats) -> Floats:
         """Of at most 128 pictures, in a table that the next call writes over; -inf beyond the types."""
@@ -119,10 +123,6 @@ class Search:
         np.matmul(pictures_B_D, self._types, out=out)
         out[:, self._n :] = -np.inf
         return out
-
-
-def _blocks(n: int) -> Iterator[slice]:
-    yield from (slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK))
 
 
 def _greatest(values_B_T: Floats, k: int, n_groups: int) -> tuple[Indices, Floats]:
