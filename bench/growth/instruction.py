@@ -69,8 +69,8 @@ def measure() -> dict[str, Any]:
 def _one_seed(seed: int, home: Path, differences: dict[str, list[Any]]) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     taught, held = draw_subtypes(N_TAUGHT, seed, good=GOOD), draw_subtypes(N_HELD, seed + APART)
-    labels = [_on_label(video, rng) for video in taught]
-    kinds = [_on_kind(video, rng) for video in taught]
+    labels = [question_on_label(video, rng) for video in taught]
+    kinds = [question_on_kind(video, rng) for video in taught]
     lessons = dict.fromkeys(ARMS, labels)
     mixed = [
         kind if kind and even else label
@@ -78,7 +78,7 @@ def _one_seed(seed: int, home: Path, differences: dict[str, list[Any]]) -> dict[
     ]
     lessons[ARMS[1]] = mixed
     rows = {arm: _rows(taught, asked, home / arm) for arm, asked in lessons.items()}
-    exam = [_on_kind(video, rng) for video in held]
+    exam = [question_on_kind(video, rng) for video in held]
     asked = _rows(held, exam, home / "held")
     build_tiny(home / "built", texts_of([*rows[ARMS[0]], *rows[ARMS[1]]]), sizes=SIZES, seed=seed)
     right: dict[str, dict[str, Any]] = {}
@@ -98,7 +98,7 @@ def _one_seed(seed: int, home: Path, differences: dict[str, list[Any]]) -> dict[
     return {arm: {name: float(hits.mean()) for name, hits in of.items()} for arm, of in right.items()}
 
 
-def _on_label(video: SubTypeVideo, rng: np.random.Generator) -> Asked:
+def question_on_label(video: SubTypeVideo, rng: np.random.Generator) -> Asked:
     """A question on the top label: the right one among four, or whether it is one."""
     right = video.latents.category
     others = [one for one in CATEGORIES if one is not right]
@@ -106,7 +106,7 @@ def _on_label(video: SubTypeVideo, rng: np.random.Generator) -> Asked:
     return _asked(_said(right), wrong, rng)
 
 
-def _on_kind(video: SubTypeVideo, rng: np.random.Generator) -> Asked | None:
+def question_on_kind(video: SubTypeVideo, rng: np.random.Generator) -> Asked | None:
     """A question on the sub-type, its siblings the wrong answers; None for a video of none."""
     if video.subtype is None:
         return None

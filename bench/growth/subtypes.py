@@ -133,14 +133,15 @@ def recall_of(videos: Sequence[SubTypeVideo], found: Found, category: Category |
 
 
 def balanced_line(videos: Sequence[SubTypeVideo], nearest: Nearest, leaves: Sequence[TypeNode]) -> float:
-    """The cosine at which the lesser of precision and recall is greatest."""
+    """The cosine at which the lesser of precision and recall is greatest; of such ones, where their sum is."""
     tried = np.quantile(nearest.cosines[:, :2], np.linspace(0.0, 0.995, 400)).tolist()
 
-    def lesser(line: float) -> float:
+    def worth(line: float) -> tuple[float, float]:
         found = matched(videos, nearest, leaves, line)
-        return min(precision_of(found).value, recall_of(videos, found).value)
+        precision, recall = precision_of(found).value, recall_of(videos, found).value
+        return min(precision, recall), precision + recall
 
-    return max(tried, key=lesser)
+    return max(tried, key=worth)
 
 
 def _is_of(video: SubTypeVideo, node: TypeNode) -> bool:
