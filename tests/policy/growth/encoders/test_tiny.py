@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from contracts.errors import BadInputError
 from policy.growth.encoders.checkpoint import open_encoder
-from policy.growth.encoders.tiny import TinySettings, contrastive_loss, train_tiny
+from policy.growth.encoders.tiny import TinySettings, contrastive_loss, shifted, train_tiny
 from policy.growth.pictures.decoding import Frame
 
 QUICK = TinySettings(side=16, patch=4, hidden=32, layers=1, dim=16, steps=80, batch=24, rate=3e-3, warm_up=10)
@@ -37,6 +37,19 @@ def test_two_pictures_of_one_text_are_both_its_own() -> None:
 def test_vectors_that_tell_nothing_lose_the_logarithm_of_their_number() -> None:
     same = torch.ones(4, 3)
     assert float(contrastive_loss(same, same, torch.arange(4), torch.tensor(10.0))) == pytest.approx(np.log(4))
+
+
+def test_a_picture_is_seen_moved_a_little_and_mirrored_half_of_the_time_and_nothing_else() -> None:
+    picture = torch.randint(256, (3, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    seen = shifted(picture.expand(400, -1, -1, -1), 2, torch.Generator().manual_seed(2))
+    assert seen.dtype == torch.float32
+    wide = np.pad(picture.numpy(), ((0, 0), (2, 2), (2, 2)), mode="edge")
+    moved = [wide[:, y : y + 6, x : x + 6] for y in range(5) for x in range(5)]
+    allowed = {one.astype(np.float32).tobytes(): False for one in moved}
+    allowed |= {one[:, :, ::-1].astype(np.float32).tobytes(): True for one in moved}
+    found = [allowed[one.contiguous().numpy().tobytes()] for one in seen]
+    assert 150 < sum(found) < 250
+    assert len({one.contiguous().numpy().tobytes() for one in seen}) > 45, "nearly all 25 places, either way round"
 
 
 def coloured(n: int, seed: int) -> list[tuple[Frame, str]]:
