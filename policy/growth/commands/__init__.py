@@ -3,6 +3,8 @@
 import click
 
 from policy.growth.commands.grow import grow
+from policy.growth.commands.match import match
+from policy.growth.commands.page import page
 from policy.growth.commands.samples import export, questions, referee, strike
 
 
@@ -16,5 +18,5 @@ def taxonomy() -> None:
     """
 
 
-for command in (grow, strike, questions, referee, export):
+for command in (grow, match, strike, questions, referee, export, page):
     taxonomy.add_command(command)
