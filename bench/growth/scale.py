@@ -65,7 +65,7 @@ def measure() -> dict[str, Any]:
 
 def _data_stages(home: Path, types: Path, encoder: Path, at: str, n: int) -> dict[str, Any]:
     pictures, grown, out = home / f"pictures-{n}.parquet", home / f"home-{n}", home / f"out-{n}"
-    _paint(pictures, n)
+    pl.DataFrame({"image": paint(n, seed=n)}).write_parquet(pictures, row_group_size=1_024)
     referees = [option for number in (1, 2, 3) for option in ("--referee", f"{at}/referee-{number}/v1")]
     asked = ("--taxonomy", types, "--parallel", PARALLEL)
     steps = [
@@ -129,11 +129,11 @@ def _line(step: Ran, told: str) -> None:
     click.echo(f"{step.name:10} {told:18} {step.seconds:8.1f} s {step.peak_mb:7.0f} MB {step.calls:>9,} calls {rate}")
 
 
-def _paint(path: Path, n: int, side: int = 48) -> None:
-    """N different small pictures, JPEGs in a column of a Parquet file: smooth fields of random colours."""
+def paint(n: int, *, seed: int, side: int = 48) -> list[bytes]:
+    """N different small pictures as JPEGs: smooth fields of random colours."""
     from PIL import Image
 
-    rng = np.random.default_rng(n)
+    rng = np.random.default_rng(seed)
     painted = list[bytes]()
     for _ in range(n):
         image = Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8)).resize(
@@ -142,7 +142,7 @@ def _paint(path: Path, n: int, side: int = 48) -> None:
         with io.BytesIO() as out:
             image.save(out, "JPEG", quality=85)
             painted.append(out.getvalue())
-    pl.DataFrame({"image": painted}).write_parquet(path, row_group_size=1_024)
+    return painted
 
 
 def _encoder(folder: Path) -> Path:
