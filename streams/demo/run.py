@@ -44,7 +44,7 @@ from warehouse.exposure import exposure, exposure_lines
 from warehouse.queries import count_verdicts
 
 N_CANDIDATES = 12
-N_GOLDEN, GOLDEN_SEED = 3_000, 4_242
+N_GOLDEN, GOLDEN_SEED = 6_000, 4_242
 """Painted videos that the gate compares releases on: of fewer the smaller groups tell noise."""
 
 
