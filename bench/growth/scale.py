@@ -97,11 +97,22 @@ def ran(at: str, command: str, *options: object) -> Ran:
     before, began = counts(at)["calls"], time.perf_counter()
     argv = [sys.executable, "-c", "from cli import main; main()", "taxonomy", command, *map(str, options)]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        peak_mb = 0.0
+        while process.poll() is None:
+            peak_mb = max(peak_mb, _peak_mb(process.pid))
+            time.sleep(0.05)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, argv)
-    return Ran(command, time.perf_counter() - began, used.ru_maxrss / 1024, counts(at)["calls"] - before)
+    return Ran(command, time.perf_counter() - began, peak_mb, counts(at)["calls"] - before)
+
+
+def _peak_mb(pid: int) -> float:
+    """The most memory that a process had so far; not its `ru_maxrss`, which begins with that of who started it."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return 0.0  # it has ended meanwhile
+    return max((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), default=0.0)
 
 
 @contextmanager
