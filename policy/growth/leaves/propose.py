@@ -1,0 +1,135 @@
+"""Recent rulings in, proposals for a person out: those that no leaf explains, clustered, named and kept.
+
+docket -> student's embeddings -> unexplained -> clusters -> not decided before -> named -> TAXONOMY/proposals
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from contracts.videos import VideoUploaded
+from policy.growth.calls.ask import Ask
+from policy.growth.leaves.clusters import Cluster, ClusterSettings, cluster
+from policy.growth.leaves.desk import Desk, Proposal, is_again, proposal_id, was_decided
+from policy.growth.leaves.naming import Named, name_by, name_of_words
+from policy.growth.leaves.seen import Seen, see, violative
+from policy.publication.precedents import Rulings
+from serving.releases import ReleasesRoot
+
+EXAMPLES = 5
+
+
+class Asked(NamedTuple):
+    """Who names clusters: an LLM, and the model's name."""
+
+    ask: Ask
+    model: str
+
+
+class Proposed(NamedTuple):
+    """What a look at the docket came to.
+
+    recent: rulings that were looked at. explained: those of them that are of a leaf, or that one explains.
+    new: proposals that were made now. waiting: clusters that wait already. rejected: that were rejected before.
+    unseen: rulings that the student cannot see.
+    """
+
+    recent: int
+    explained: int
+    new: tuple[Proposal, ...]
+    waiting: int
+    rejected: int
+    unseen: int
+
+
+def look(root: ReleasesRoot, docket: Rulings, settings: ClusterSettings, *, now: datetime) -> Seen:
+    """The recent violative rulings and all that are of a leaf, as the live release's student sees them.
+
+    Raises `BadInputError` where nothing is live, or what is live is damaged.
+    """
+    since = now - timedelta(days=settings.days)
+    chosen = [one for one in violative(docket) if one.case.leaf or one.case.decided_at > since]
+    return see(root, root.open(root.read_pointer().live.release_version), docket, chosen)
+
+
+def clusters_of(seen: Seen, settings: ClusterSettings) -> list[Cluster]:
+    """The clusters of what no leaf explains, the largest first."""
+    authors = [one.case.upload.author_id for one in seen.precedents]
+    return cluster(seen.rulings, authors, seen.alike, settings)
+
+
+async def propose(
+    desk: Desk,
+    root: ReleasesRoot,
+    docket: Rulings,
+    settings: ClusterSettings | None = None,
+    *,
+    now: datetime,
+    llm: Asked | None = None,
+) -> Proposed:
+    """Keep a proposal of each cluster that was not decided and does not wait yet; the same again is no change.
+
+    One that waits and has grown by half is replaced by what it is now. Raises as `look`.
+    """
+    settings = settings or ClusterSettings()
+    with desk.turn():
+        seen = look(root, docket, settings, now=now)
+        decisions, waiting = desk.decisions(), desk.waiting()
+        new, still, rejected = list[Proposal](), 0, 0
+        found = clusters_of(seen, settings)
+        for one in found:
+            members = [seen.rulings.case_ids[row] for row in one.rows]
+            ours = [old for old in waiting if old.category is one.category]
+            if was_decided(one.category, members, decisions):
+                rejected += 1
+            elif any(old.begun or is_again(members, old.members) for old in ours if set(old.members) & set(members)):
+                still += 1
+            else:
+                proposal = await _proposal(one, seen, now, llm)
+                desk.put(proposal)
+                for old in ours:
+                    if 2 * len(set(old.members) & set(members)) >= len(old.members):
+                        desk.drop(old.proposal_id)
+                new.append(proposal)
+    clustered = sum(len(one.rows) for one in found)
+    alone = _unexplained(seen) - clustered
+    recent = len(seen.rulings)
+    return Proposed(recent, recent - clustered - alone, tuple(new), still, rejected, seen.unseen)
+
+
+def _unexplained(seen: Seen) -> int:
+    from policy.growth.leaves.explaining import unexplained
+
+    return sum(map(len, unexplained(seen.rulings, seen.alike).values()))
+
+
+async def _proposal(one: Cluster, seen: Seen, now: datetime, llm: Asked | None) -> Proposal:
+    ids = [seen.rulings.case_ids[row] for row in one.rows]
+    uploads = [seen.precedents[row].case.upload for row in one.rows]
+    identity = proposal_id(one.category, ids)
+    named = await name_by(llm.ask, llm.model, identity, one.category, uploads) if llm else None
+    named = named or _in_words(one, seen, uploads, identity)
+    return Proposal(
+        proposal_id=identity,
+        category=one.category,
+        members=tuple(sorted(ids)),
+        examples=tuple(ids[:EXAMPLES]),
+        authors=len({upload.author_id for upload in uploads}),
+        cohesion=one.cohesion,
+        nearest=one.nearest,
+        similarity=one.similarity,
+        name=named.name,
+        named_by=named.by,
+        proposed_at=now,
+        release_version=seen.folder.release.version,
+    )
+
+
+def _in_words(one: Cluster, seen: Seen, uploads: Sequence[VideoUploaded], identity: str) -> Named:
+    """The words that tell a cluster from its category's other rulings."""
+    others = [
+        precedent.case.upload
+        for row, precedent in enumerate(seen.precedents)
+        if precedent.case.category is one.category and row not in set(one.rows)
+    ]
+    return name_of_words(uploads, others, fallback=f"{one.category.value} {identity}")
