@@ -45,7 +45,7 @@ async def ask_round(
     """Ask for children of each type, `parallel` at once.
 
     Where one may not or cannot be asked, nobody else is, what is under way is waited for and its error is raised:
-    `BudgetSpentError`, `AwayError` or one of the domain.
+    `BudgetSpentError`, `AwayError`, one of the domain, or `OSError` where an answer cannot be kept.
     """
     found: list[Answered | None] = [None] * len(asked)
     failed: list[Exception] = []
@@ -57,7 +57,7 @@ async def ask_round(
                 return
             try:
                 found[row] = await _follow(asked[row], taxonomy, number, ask, settings)
-            except (AwayError, BudgetSpentError, PrecedentError) as error:
+            except (AwayError, BudgetSpentError, PrecedentError, OSError) as error:
                 failed.append(error)
                 return
             advance(1)

@@ -78,6 +78,15 @@ def test_a_name_that_is_there_is_refused_anywhere_or_among_siblings_only() -> No
     assert both.dropped["reason"].to_list() == [Refusal.EXISTS, Refusal.NEAR]
 
 
+def test_a_name_of_two_roots_in_one_round_is_the_first_ones_unless_siblings_alone_are_spelled_apart() -> None:
+    given = (answered("Charts~Bars", "Lamps 0"), answered("Text~Signs", "LAMPS 0"))
+    rows = decided(*given)
+    assert rows.kept["path"].to_list() == ["Charts~Bars~Lamps 0"]
+    assert refused(rows) == [("LAMPS 0", Refusal.EXISTS, node_id_of(("Charts", "Bars", "Lamps 0")))]
+    apart = decided(*given, spelled=Scope.SIBLINGS)
+    assert apart.kept["path"].to_list() == ["Charts~Bars~Lamps 0", "Text~Signs~LAMPS 0"]
+
+
 def test_two_names_within_the_threshold_mean_the_same_and_the_first_stays() -> None:
     # cos 20 degrees == 0.9397, cos 30 degrees == 0.8660
     rows = decided(answered("Charts~Bars", "A 0\nB 20\nC 30"))
