@@ -1,8 +1,9 @@
 """A growth folder whose stages are killed at ten random moments, beside one that nobody disturbed: bytes and calls.
 
 `precedent taxonomy strike`, `questions` and `referee` run as commands against an endpoint that takes its time; each is
-killed (SIGKILL) and begun again until all ten kills are spent. What is left must be byte for byte what an undisturbed
-run left, and at most as many requests may have come twice as were under way at the kills.
+killed (SIGKILL) and begun again until all ten kills are spent. A moment is a number of requests that came. What is left
+must be byte for byte what an undisturbed run left, and at most as many requests may have come twice as were under way
+at the kills.
 
 Predicted before the first run: equal bytes, and about half of `parallel` requests repeated a kill.
 """
@@ -47,54 +48,45 @@ def measure() -> dict[str, Any]:
         for name in ("calm", "killed"):
             _matched(home / name, taxonomy)
         with endpoint("--delay-ms", str(DELAY_MS)) as at:
-            seconds = {stage: _run(at, home, "calm", stage, None)[1] for stage in STAGES}
-            calm = counts(at)
-        killed_in = sorted(rng.choices(range(len(STAGES)), [seconds[stage] for stage in STAGES], k=KILLS))
+            came = {stage: _run(at, home, "calm", stage) for stage in STAGES}
+        killed_in = rng.choices(STAGES, [came[stage] for stage in STAGES], k=KILLS)
         with endpoint("--delay-ms", str(DELAY_MS)) as at:
-            for number, stage in enumerate(STAGES):
-                for _ in range(killed_in.count(number)):
-                    _run(at, home, "killed", stage, _begin_s(seconds[stage], rng))
-                _run(at, home, "killed", stage, None)
-            after = counts(at)
+            for stage in STAGES:
+                for _ in range(killed_in.count(stage)):
+                    _run(at, home, "killed", stage, kill_after=rng.randrange(1, came[stage] // KILLS))
+                _run(at, home, "killed", stage)
+            calls = counts(at)["calls"]
         same = _digests(home / "calm") == _digests(home / "killed")
         samples = sum(
             read_part(part, pl.read_parquet_schema(part)).height for part in parts_of(home / "calm" / "judged")
         )
     allowed = KILLS * PARALLEL
     click.echo(f"{KILLS} kills: files {'equal byte for byte' if same else 'DIFFER'}, {samples} samples")
-    repeated = after["calls"] - calm["calls"]
-    click.echo(f"calls {after['calls']}, undisturbed {calm['calls']}: {repeated} repeated, at most {allowed} under way")
+    repeated = calls - sum(came.values())
+    click.echo(
+        f"calls {calls}, undisturbed {sum(came.values())}: {repeated} repeated, at most {allowed} were under way"
+    )
     if not same or repeated > allowed:
         raise CheckFailedError("killed runs did not leave what an undisturbed one does")
-    return {"kills": KILLS, "equal": same, "calls": after["calls"], "calm": calm["calls"], "repeated": repeated}
+    return {"kills": KILLS, "equal": same, "calls": calls, "undisturbed": sum(came.values()), "repeated": repeated}
 
 
-def _begin_s(whole_s: float, rng: random.Random) -> float:
-    """When to kill a run: at any moment of its work, after it has started."""
-    return STARTS_S + rng.random() * max(0.2, whole_s - STARTS_S) * 0.6
-
-
-STARTS_S = 2.5
-"""Seconds until a command asks its first question."""
-
-
-def _run(at: str, home: Path, name: str, stage: str, kill_after_s: float | None) -> tuple[int, float]:
-    """Run a stage to its end, or kill it; its exit code and seconds."""
+def _run(at: str, home: Path, name: str, stage: str, *, kill_after: int | None = None) -> int:
+    """Run a stage to its end, or kill it when so many requests came of it; how many came."""
     asked = [f"{at}/{stage}/v1"] if stage != "referee" else [f"{at}/referee-{number}/v1" for number in (1, 2, 3)]
     option = "--referee" if stage == "referee" else "--llm"
     argv = [sys.executable, "-c", "from cli import main; main()", "taxonomy", stage, str(home / name)]
     argv += ["--taxonomy", str(home / "taxonomy"), "--parallel", str(PARALLEL)]
     argv += [part for url in asked for part in (option, url)]
-    began = time.perf_counter()
+    before = counts(at)["calls"]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
-        try:
-            code = process.wait(kill_after_s)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            code = process.wait()
-    if code not in {0, -signal.SIGKILL}:
-        raise subprocess.CalledProcessError(code, argv)
-    return code, time.perf_counter() - began
+        while process.poll() is None:
+            if kill_after is not None and counts(at)["calls"] - before >= kill_after:
+                process.send_signal(signal.SIGKILL)
+            time.sleep(0.005 if kill_after is not None else 0.1)
+    if process.returncode not in {0, -signal.SIGKILL}:
+        raise subprocess.CalledProcessError(process.returncode, argv)
+    return counts(at)["calls"] - before
 
 
 def _matched(home: Path, taxonomy: Taxonomy) -> None:
