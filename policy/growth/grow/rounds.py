@@ -157,8 +157,9 @@ async def _by_level(growing: "_Growing", closed: frozenset[str]) -> Ending:
             if not asked:
                 break
             growing.begin(level)
-            for start in range(0, len(asked), settings.part):
-                silent |= _silent(await growing.part(asked[start : start + settings.part]))
+            parts = -(-len(asked) // settings.part)
+            for first in range(parts):  # each of all roots alike: the target may be reached before the last
+                silent |= _silent(await growing.part(asked[first::parts]))
                 if growing.reached:
                     return Ending.TARGET
             if growing.counts[-1].share < settings.least_new:

@@ -127,6 +127,16 @@ def test_rounds_levels_and_the_target_end_it(tmp_path: Path) -> None:
     assert (at_once.rounds, at_once.ending, at_once.taxonomy) == ((), Ending.TARGET, SEEDS)
 
 
+def test_a_target_that_is_reached_within_a_round_leaves_no_root_behind(tmp_path: Path) -> None:
+    roots = taxonomy_of([(root, f"{root} {n}") for root in ("Ash", "Birch", "Cedar", "Douglas") for n in range(6)])
+    settings = GrowthSettings(levels=3, rounds=1, part=8, target=25, near=1.0)
+    client = Answering(lambda path, _there: lines("One " + path[-1], "Two " + path[-1]) if len(path) == 2 else "NONE")
+    growth = grown(tmp_path / "some", asker_of(client), settings, roots)
+    assert growth.ending is Ending.TARGET
+    assert {path[0] for path in client.asked if len(path) == 2} == {"Ash", "Birch", "Cedar", "Douglas"}
+    assert sum(len(path) == 2 for path in client.asked) == 8
+
+
 def test_everything_that_was_proposed_is_kept_or_refused_in_the_rows_too(tmp_path: Path) -> None:
     client = Answering(lambda path, there: children(path, there, 5))
     growth = grown(tmp_path, asker_of(client), GrowthSettings(levels=3, part=20))
