@@ -156,30 +156,50 @@ def rebuild(since: datetime | None, until: datetime | None) -> None:
 @warehouse.command()
 @click.option("--since", type=_DAY, required=True, help="First day (UTC).")
 @click.option("--through", type=_DAY, required=True, help="Last day.")
+@click.option("--by", type=click.Choice(["day", "leaf"]), default="day", show_default=True)
+@click.option(
+    "--taxonomy",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="PRECEDENT_TAXONOMY",
+    default=Path(".state/taxonomy"),
+    show_default=True,
+    help="Where leaves have their names.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def exposure(since: datetime, through: datetime, as_json: bool) -> None:
+def exposure(since: datetime, through: datetime, by: str, taxonomy: Path, as_json: bool) -> None:
     """Say how often videos that were ruled violative were served before they were demoted, and how soon they were.
 
     By the rulings made until now: a ruling of tomorrow changes what is said of today. The estimate of what nobody
-    ruled on is from the audit's cases.
+    ruled on is from the audit's cases. --by leaf says which categories it was of, and which accepted leaves below them.
 
     \b
     Example:
       precedent warehouse exposure --since 2026-11-01 --through 2026-11-14
+      precedent warehouse exposure --since 2026-11-01 --through 2026-11-14 --by leaf
     """
     from warehouse.address import connect
     from warehouse.exposure import exposure as exposure_of
-    from warehouse.exposure import exposure_lines
+    from warehouse.exposure import exposure_by_leaf, exposure_lines, kind_lines
 
     client = connect(address_in(os.environ), timeout_s=_LONG_S)
-    found = exposure_of(client, since=since.date(), through=through.date())
+    window = {"since": since.date(), "through": through.date()}
+    found = exposure_by_leaf(client, **window) if by == "leaf" else exposure_of(client, **window)
     if as_json:
         import orjson
 
         click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
         return
-    for line in exposure_lines(found):
+    for line in kind_lines(found, _leaf_names(taxonomy)) if isinstance(found, tuple) else exposure_lines(found):
         click.echo(line)
+
+
+def _leaf_names(taxonomy: Path) -> dict[str, str]:
+    """The label of each type of a taxonomy's folder by its id; none where there is no taxonomy."""
+    from contracts.growth import TypeNode
+    from contracts.lines import read_lines
+
+    nodes = taxonomy / "nodes.jsonl"
+    return {node.node_id: node.label for node in read_lines(nodes, TypeNode)} if nodes.is_file() else {}
 
 
 @warehouse.command()

@@ -14,7 +14,7 @@ What nobody ruled on is not in here, so these are lower bounds; `AuditEstimate` 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
@@ -76,6 +76,20 @@ _BY_DAY = f"""
     ORDER BY day
     {_ONCE}
 """
+_BY_KIND = f"""
+    SELECT category, leaf, uniqExact(video_id), count() AS violative, countIf(let_through) AS exposed,
+           countIf(let_through AND shown_at >= last_ruled_at)
+    FROM ({SERVED_VIOLATIVE}) AS served INNER JOIN
+    (
+        SELECT video_id, argMax(category, (ruled_at, event_id)) AS category, argMax(leaf, (ruled_at, event_id)) AS leaf,
+               max(ruled_at) AS last_ruled_at
+        FROM rulings FINAL GROUP BY video_id
+    ) AS ruled USING video_id
+    WHERE category != 'positive'
+    GROUP BY category, leaf
+    ORDER BY exposed DESC, violative DESC, category, leaf
+    {_ONCE}
+"""
 _DEMOTIONS = f"""
     SELECT count(), countIf(was_demoted), quantilesExactLow(0.5, 0.9)(
         if(was_demoted, dateDiff('microsecond', uploaded_at, demoted_at) / 1e6, inf))
@@ -133,6 +147,21 @@ class DayExposure:
 
 
 @dataclass(frozen=True, slots=True)
+class KindExposure:
+    """Videos ruled to be of a category, and of a leaf below it (empty: of none), that were shown on these days.
+
+    Counts as of a day: `known` in `exposed`, `exposed` in `violative`.
+    """
+
+    category: str
+    leaf: str
+    videos: int
+    violative: int
+    exposed: int
+    known: int
+
+
+@dataclass(frozen=True, slots=True)
 class Demotions:
     """Of the violative videos that were uploaded on these days: how many were demoted, and how soon after the upload.
 
@@ -178,11 +207,7 @@ def exposure(client: Queries, *, since: date, through: date) -> Exposure:
     Raises `BadInputError` for a window that ends before it begins or reaches back to days whose impressions leave,
     `DependencyError` when the warehouse does not answer.
     """
-    if since > through:
-        raise BadInputError(f"since == {since}, must not be after through == {through}")
-    if closed := [day for day in closed_days(client) if since <= day <= through]:
-        rule = f"must be younger: impressions are kept for {KEPT_DAYS} days"
-        raise BadInputError(f"since == {since}: impressions of {max(closed)} have begun to leave, {rule}")
+    _check_window(client, since, through)
     given = {"since": since, "through": through}
     with asking(f"exposure from {since} through {through}"):
         days = client.query(_BY_DAY, {**given, "candidate": 0}).result_rows
@@ -197,6 +222,29 @@ def exposure(client: Queries, *, since: date, through: date) -> Exposure:
     )
 
 
+def exposure_by_leaf(client: Queries, *, since: date, through: date) -> tuple[KindExposure, ...]:
+    """Which categories, and which leaves below them, the exposure of a window is of, the most exposed first.
+
+    By the rulings made until now, and the leaves named until now. Raises as `exposure`.
+    """
+    _check_window(client, since, through)
+    with asking(f"exposure by leaf from {since} through {through}"):
+        rows = client.query(_BY_KIND, {"since": since, "through": through, "candidate": 0}).result_rows
+    return tuple(KindExposure(*row) for row in rows)
+
+
+def kind_lines(kinds: Sequence[KindExposure], names: Mapping[str, str]) -> Iterator[str]:
+    """The kinds as lines for a terminal; `names` are labels by leaf id, an id stands for a leaf without one."""
+    shown = [names.get(kind.leaf, kind.leaf) or "-" for kind in kinds]
+    width = max(map(len, [*shown, "leaf"]))
+    yield f"{'category':<22} {'leaf':<{width}} {'videos':>8} {'violative':>10} {'exposed':>10} {'known':>8}"
+    for kind, leaf in zip(kinds, shown, strict=True):
+        yield (
+            f"{kind.category:<22} {leaf:<{width}} {kind.videos:>8,} {kind.violative:>10,} {kind.exposed:>10,} "
+            f"{kind.known:>8,}"
+        )
+
+
 def audit_estimate(cases: int, ruled: int, weight: float, weight_squared: float, violative: float) -> AuditEstimate:
     """The estimate from sums over ruled cases of weights, their squares, and the weights of the violative ones."""
     if not ruled:
@@ -205,6 +253,14 @@ def audit_estimate(cases: int, ruled: int, weight: float, weight_squared: float,
     middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
     return AuditEstimate(cases, ruled, share, max(middle - half, 0.0), min(middle + half, 1.0))
+
+
+def _check_window(client: Queries, since: date, through: date) -> None:
+    if since > through:
+        raise BadInputError(f"since == {since}, must not be after through == {through}")
+    if closed := [day for day in closed_days(client) if since <= day <= through]:
+        rule = f"must be younger: impressions are kept for {KEPT_DAYS} days"
+        raise BadInputError(f"since == {since}: impressions of {max(closed)} have begun to leave, {rule}")
 
 
 def _known(seconds: float, videos: int) -> float | None:

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +11,12 @@ from contracts.cases import CaseReason
 from contracts.taxonomy import Category
 from policy.commands.acting import acting, docket_options
 from policy.commands.adjudicate import adjudicate
-from policy.commands.options import TAXONOMY
+from policy.commands.options import RELEASES, TAXONOMY
+
+if TYPE_CHECKING:
+    from policy.docket.docket import Docket
+    from policy.docket.files import CaseFile
+    from policy.growth.leaves.explaining import Fit
 
 CATEGORIES = {category.value: category for category in Category}
 CATEGORY = click.Choice(list(CATEGORIES))
@@ -78,13 +84,18 @@ def list_cases(
 @click.argument("case_id")
 @docket_options
 @click.option("--json", "as_json", is_flag=True, help="The whole file as JSON.")
+@click.option("--suggest", is_flag=True, help="And the accepted leaf that explains it best, by the live release.")
 @TAXONOMY
-def show(case_id: str, folder: Path, tokens: Path | None, as_json: bool, taxonomy: Path) -> None:
-    """Show all that is known of a case: evidence, rulings in force and overruled, appeals.
+@RELEASES
+def show(
+    case_id: str, folder: Path, tokens: Path | None, as_json: bool, suggest: bool, taxonomy: Path, releases: Path
+) -> None:
+    """Show all that is known of a case: evidence, rulings in force and overruled, its leaf, appeals.
 
     \b
     Example:
       precedent case show case-81f3
+      precedent case show case-81f4 --suggest
     """
     from policy.docket.principals import Action
     from policy.docket.telling import lines, told
@@ -92,11 +103,30 @@ def show(case_id: str, folder: Path, tokens: Path | None, as_json: bool, taxonom
 
     with acting(folder, tokens, Action.READ) as (docket, _):
         file = docket.file(case_id)
+        fit = _suggested(docket, file, releases) if suggest else None
     if as_json:
-        click.echo(json.dumps(told(file), ensure_ascii=False, indent=2))
+        found = {"suggested_leaf": fit._asdict() if fit else None} if suggest else {}
+        click.echo(json.dumps(told(file) | found, ensure_ascii=False, indent=2))
         return
-    for line in lines(file, read_accepted(taxonomy).label_of if file.leaf else str):
+    leaves = read_accepted(taxonomy) if file.leaf or fit else None
+    for line in lines(file, leaves.label_of if leaves else str):
         click.echo(line)
+    if suggest:
+        like = f"{fit.leaf} {leaves.label_of(fit.leaf)}, at {fit.similarity:.2f}" if fit and leaves else "none"
+        click.echo(f"suggested {like}")
+
+
+def _suggested(docket: "Docket", file: "CaseFile", releases: Path) -> "Fit | None":
+    """The leaf that explains a case best: of what is ruled, or else of what the policy found."""
+    from policy.growth.leaves.seen import Video, suggested
+    from serving.releases import ReleasesRoot
+
+    evidence = file.opened.evidence
+    category = file.ruling.category if file.ruling else evidence.category if evidence else Category.POSITIVE
+    if category is Category.POSITIVE:
+        return None
+    video = Video(file.upload, evidence.frames_digest if evidence else None)
+    return suggested(ReleasesRoot(releases), docket, video, category)
 
 
 @case.command()

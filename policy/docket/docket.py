@@ -24,7 +24,7 @@ from policy.docket.register import appeals, entering, labels
 from policy.docket.register import audit as chain
 from policy.docket.register.audit import AuditEntry
 from policy.docket.register.erasure import Erased, erase
-from policy.docket.register.reading import decided_in, fallen_in, files_in, rulings_on
+from policy.docket.register.reading import decided_in, fallen_in, files_in, leaves_in, rulings_on
 from policy.docket.register.store import Store, instant
 from policy.docket.register.verifying import check_content
 from policy.docket.rules import (
@@ -185,7 +185,8 @@ class Docket:
             )
             action = "overrule" if ruling.overrules else "affirm" if earlier else "rule"
             self._audit(db, principal, action, ruling.event_id, text)
-            _announce(db, CASES_RULINGS, ruling.video_id, text)
+            leaf = leaves_in(db, [ruling.video_id]).get(ruling.video_id, "")  # of what it affirms, if it names none
+            _announce(db, CASES_RULINGS, ruling.video_id, ruling.model_copy(update={"leaf": leaf}).model_dump_json())
 
     def label(self, leaves: Mapping[str, str], principal: Principal, *, now: datetime) -> list[str]:
         """Name the leaves of the rulings in force on cases, by case id; returns the cases whose leaf is another now.

@@ -18,7 +18,17 @@ from tests.warehouse.samples import upload, verdict
 from tests.warehouse.viewers import DAY_0, at, case, evidence, impression, ruling
 from warehouse.address import Client, WarehouseAddress
 from warehouse.commands import warehouse
-from warehouse.exposure import AuditEstimate, DayExposure, Demotions, Exposure, audit_estimate, exposure
+from warehouse.exposure import (
+    AuditEstimate,
+    DayExposure,
+    Demotions,
+    Exposure,
+    KindExposure,
+    audit_estimate,
+    exposure,
+    exposure_by_leaf,
+    kind_lines,
+)
 from warehouse.sink import EventSink, VerdictSink
 
 FIRST, LAST = DAY_0.date(), DAY_0.date() + timedelta(days=2)
@@ -108,6 +118,22 @@ def test_a_ruling_of_tomorrow_changes_what_is_said_of_today(told: Client) -> Non
     EventSink(told, Ruling).insert([ruled("outside", 9.0), ruled("late", 9.0, Category.POSITIVE)])
     first, *_ = exposure(told, since=FIRST, through=FIRST).days
     assert first == DayExposure(FIRST, impressions=9, violative=4, exposed=3, known=0)
+
+
+def test_exposure_is_of_categories_and_of_the_leaves_that_rulings_name_until_now(told: Client) -> None:
+    fraud = Category.FALSE_BENEFITS
+    wheel = ruling(2, event_id="r-back-1.9", video_id="back", ruled_at=at(1.9), category=fraud, leaf="t-wheel")
+    EventSink(told, Ruling).insert([ruled("back", 1.9), wheel])  # the same ruling again, with the leaf named since
+    found = exposure_by_leaf(told, since=FIRST, through=LAST)
+    assert found == (
+        KindExposure("plagiarism", "t-1", videos=3, violative=10, exposed=7, known=2),
+        KindExposure("false_benefits", "t-wheel", videos=1, violative=3, exposed=2, known=0),
+    )
+    days = exposure(told, since=FIRST, through=LAST).days
+    assert sum(kind.exposed for kind in found) == sum(day.exposed for day in days)
+    lines = list(kind_lines(found, {"t-wheel": "commercial~false_benefits~wheel"}))
+    assert lines[1].split() == ["plagiarism", "t-1", "3", "10", "7", "2"]
+    assert lines[2].split() == ["false_benefits", "commercial~false_benefits~wheel", "1", "3", "2", "0"]
 
 
 def test_an_empty_warehouse_has_no_exposure(database: Client) -> None:

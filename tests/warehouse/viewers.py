@@ -84,7 +84,7 @@ def ruling(number: int, **replaced: Any) -> Ruling:
         "reasoning": "标题 copies \n another's film",
         "confidence": 0.75,
         "overrules": (None, "ruling-0")[number % 2],
-        "leaf": ("", "t-1")[number % 2],
+        "leaf": "t-1" if number % 2 and replaced.get("category") is not Category.POSITIVE else "",
     }
     return Ruling(**fields | replaced)
 

@@ -3,6 +3,7 @@
 import click
 
 from policy.growth.commands.grow import grow
+from policy.growth.commands.leaves import accept, leaves, proposals, propose, reject
 from policy.growth.commands.match import match
 from policy.growth.commands.page import page
 from policy.growth.commands.samples import export, questions, referee, strike
@@ -18,5 +19,5 @@ def taxonomy() -> None:
     """
 
 
-for command in (grow, match, strike, questions, referee, export, page):
+for command in (grow, match, strike, questions, referee, export, page, propose, proposals, accept, reject, leaves):
     taxonomy.add_command(command)

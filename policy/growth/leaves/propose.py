@@ -3,17 +3,21 @@
 docket -> student's embeddings -> unexplained -> clusters -> not decided before -> named -> TAXONOMY/proposals
 """
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from contracts.videos import VideoUploaded
-from policy.growth.calls.ask import Ask
+from policy.growth.calls.ask import LLM, Ask
+from policy.growth.calls.asker import AskingSettings, asking
 from policy.growth.leaves.clusters import Cluster, ClusterSettings, cluster
 from policy.growth.leaves.desk import Desk, Proposal, is_again, proposal_id, was_decided
-from policy.growth.leaves.naming import Named, name_by, name_of_words
+from policy.growth.leaves.explaining import unexplained
+from policy.growth.leaves.naming import SYSTEM, Named, name_by, name_of_words
 from policy.growth.leaves.seen import Seen, see, violative
 from policy.publication.precedents import Rulings
+from policy.reasoning.endpoint import Endpoint
 from serving.releases import ReleasesRoot
 
 EXAMPLES = 5
@@ -97,9 +101,28 @@ async def propose(
     return Proposed(recent, recent - clustered - alone, tuple(new), still, rejected, seen.unseen)
 
 
-def _unexplained(seen: Seen) -> int:
-    from policy.growth.leaves.explaining import unexplained
+async def propose_by(
+    llm: Endpoint | None,
+    desk: Desk,
+    root: ReleasesRoot,
+    docket: Rulings,
+    settings: ClusterSettings | None = None,
+    *,
+    now: datetime,
+) -> Proposed:
+    """`propose`, with clusters named by the LLM at an endpoint where there is one: each is paid for once."""
+    if llm is None:
+        return await propose(desk, root, docket, settings, now=now)
+    work = hashlib.sha256(f"{llm.base}\n{llm.model}\n{SYSTEM}".encode()).hexdigest()
+    desk.root.mkdir(parents=True, exist_ok=True)
+    async with (
+        asking({LLM: llm}, AskingSettings(temperature=0.0)) as asker,
+        asker.kept(desk.root / f"names-{work[:12]}.jsonl", work) as kept,
+    ):
+        return await propose(desk, root, docket, settings, now=now, llm=Asked(kept.ask, llm.model))
 
+
+def _unexplained(seen: Seen) -> int:
     return sum(map(len, unexplained(seen.rulings, seen.alike).values()))
 
 
