@@ -2,11 +2,14 @@
 
 Two tiny VLMs of the same first weights and the same tokens learn from the same videos for as many steps: one from
 questions on the 16 top labels alone, one from these mixed half and half with questions on the sub-types, as the growth
-pipeline writes them: in the LLaVA format, read back by `policy.growth.instruction`. Both see the same two forms: which
-of these is it, and is it this one. Both are then asked of unseen videos which of the siblings below its category a
-video is of (two or three), and whether it is of one sub-type (it, or a sibling, evenly). An answer counts where it is
-the right one, word for word; and, so that a model that never met these names is not judged by its spelling, a second
-time where it finds the right one likelier than the others that were offered. By chance that is 0.44.
+pipeline writes them: in the LLaVA format, read back by `policy.growth.instruction`. Both see the same three forms: what
+is it, which of these is it, is it this one. Both are then asked of unseen videos which of the siblings below its
+category a video is of (two or three), and whether it is of one sub-type (it, or a sibling, evenly). An answer counts
+where it is the right one, word for word; and, so that a model that never met these names is not judged by its spelling,
+a second time where it finds the right one likelier than the others that were offered: by chance, 0.45 of them.
+
+In a first trial with the two closed forms alone nothing was seen after 300 steps (0.42 and 0.47 of the two forms, by
+chance 0.40 and 0.50): a yes says too little. So open questions were added, to both arms.
 """
 
 import json
@@ -32,20 +35,22 @@ from simulation.subtypes.table import planted
 from simulation.subtypes.uploads import SubTypeVideo, draw_subtypes, stills_of
 
 SEEDS = tuple(int(seed) for seed in os.environ.get("INSTRUCTION_SEEDS", "1,2,3").split(","))
-N_TAUGHT, N_HELD = int(os.environ.get("INSTRUCTION_TAUGHT", "3000")), int(os.environ.get("INSTRUCTION_HELD", "400"))
+N_TAUGHT, N_HELD = int(os.environ.get("INSTRUCTION_TAUGHT", "5000")), int(os.environ.get("INSTRUCTION_HELD", "400"))
 STEPS, BATCH = int(os.environ.get("INSTRUCTION_STEPS", "300")), int(os.environ.get("INSTRUCTION_BATCH", "32"))
-RATE = float(os.environ.get("INSTRUCTION_RATE", "2e-3"))
+RATE = float(os.environ.get("INSTRUCTION_RATE", "3e-3"))
 GOOD = 0.15
+OPEN = 0.7
+"""Share of open questions in what is learned; the exam has none."""
 PX, QUALITY = 64, 90
 APART = 1_000
 """Between the seeds of taught and of held-out videos."""
 TOKENS = 12
-SIZES = TinySizes()
+SIZES = TinySizes(vocabulary=1_024, hidden=96, layers=2, spread=0.08)
 ARMS = ("top labels alone", "grown data mixed in")
 
 
 class Asked(NamedTuple):
-    """A question on a video with the answers that it offers; the first is right. form: `which` or `is it`."""
+    """A question on a video with the answers that it offers; the first is right. form: `what`, `which` or `is it`."""
 
     question: str
     options: tuple[str, ...]
@@ -69,8 +74,8 @@ def measure() -> dict[str, Any]:
 def _one_seed(seed: int, home: Path, differences: dict[str, list[Any]]) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     taught, held = draw_subtypes(N_TAUGHT, seed, good=GOOD), draw_subtypes(N_HELD, seed + APART)
-    labels = [question_on_label(video, rng) for video in taught]
-    kinds = [question_on_kind(video, rng) for video in taught]
+    labels = [question_on_label(video, rng, open_share=OPEN) for video in taught]
+    kinds = [question_on_kind(video, rng, open_share=OPEN) for video in taught]
     lessons = dict.fromkeys(ARMS, labels)
     mixed = [
         kind if kind and even else label
@@ -98,25 +103,27 @@ def _one_seed(seed: int, home: Path, differences: dict[str, list[Any]]) -> dict[
     return {arm: {name: float(hits.mean()) for name, hits in of.items()} for arm, of in right.items()}
 
 
-def question_on_label(video: SubTypeVideo, rng: np.random.Generator) -> Asked:
-    """A question on the top label: the right one among four, or whether it is one."""
+def question_on_label(video: SubTypeVideo, rng: np.random.Generator, *, open_share: float = 0.0) -> Asked:
+    """A question on the top label: what it is, the right one among four, or whether it is one."""
     right = video.latents.category
     others = [one for one in CATEGORIES if one is not right]
     wrong = [_said(others[at]) for at in rng.permutation(len(others))[:3].tolist()]
-    return _asked(_said(right), wrong, rng)
+    return _asked("category", _said(right), wrong, rng, open_share)
 
 
-def question_on_kind(video: SubTypeVideo, rng: np.random.Generator) -> Asked | None:
+def question_on_kind(video: SubTypeVideo, rng: np.random.Generator, *, open_share: float = 0.0) -> Asked | None:
     """A question on the sub-type, its siblings the wrong answers; None for a video of none."""
     if video.subtype is None:
         return None
     siblings = [
         one.name for one in planted().values() if one.category is video.subtype.category and one is not video.subtype
     ]
-    return _asked(video.subtype.name, siblings, rng)
+    return _asked("kind", video.subtype.name, siblings, rng, open_share)
 
 
-def _asked(right: str, wrong: Sequence[str], rng: np.random.Generator) -> Asked:
+def _asked(what: str, right: str, wrong: Sequence[str], rng: np.random.Generator, open_share: float) -> Asked:
+    if rng.random() < open_share:
+        return Asked(f"What {what} is it?", (right,), "what")
     if rng.random() < 0.5:
         offered = [right, *wrong]
         listed = ", ".join(offered[at] for at in rng.permutation(len(offered)).tolist())

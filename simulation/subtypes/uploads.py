@@ -104,15 +104,10 @@ def scene_of(video: SubTypeVideo, rng: np.random.Generator) -> Scene:
     return choose_scene(video.latents, rng) if video.subtype is None else video.subtype.scene
 
 
-def stills_of(video: SubTypeVideo, n: int, side: int) -> Pixels:
-    """N moments of its clip, in the middle of black squares, without a codec between: uint8 [n, side, side, 3]."""
+def stills_of(video: SubTypeVideo, n: int, longest_px: int) -> Pixels:
+    """N moments of its clip, painted without a codec between, the longer side `longest_px`: uint8 [n, H, W, 3]."""
     rng = chance_of(video.latents, video.seed)
-    frames = paint_stills(scene_of(video, rng), n, side, rng)
-    _, high, wide, _ = frames.shape
-    square = np.zeros((n, side, side, 3), np.uint8)
-    top, left = (side - high) // 2, (side - wide) // 2
-    square[:, top : top + high, left : left + wide] = frames
-    return square
+    return paint_stills(scene_of(video, rng), n, longest_px, rng)
 
 
 def _planted(latents: Latents, subtype: SubType, words: Leaning) -> Latents:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from contracts.errors import BadInputError
 from contracts.growth import TypeNode
@@ -34,13 +35,11 @@ def lines(path: Path) -> list[str]:
 
 
 def seen(n: int, seed: int) -> tuple[npt.NDArray[np.float64], list[str]]:
-    """Of each video the colours of its 12 x 12 patches, and its sub-type."""
+    """Of each video a frame of 12 x 12 pixels, and its sub-type."""
     videos = draw_subtypes(n, seed)
-    patches = []
-    for video in videos:
-        frames = stills_of(video, 2, 48).astype(np.float64) / 255.0
-        patches.append(frames.reshape(2, 12, 4, 12, 4, 3).mean((0, 2, 4)).ravel())
-    return np.array(patches), [video.subtype.key for video in videos if video.subtype]
+    frames = [Image.fromarray(stills_of(video, 1, 48)[0]).resize((12, 12), Image.Resampling.BOX) for video in videos]
+    colours = np.array([np.asarray(frame, np.float64).ravel() / 255.0 for frame in frames])
+    return colours, [video.subtype.key for video in videos if video.subtype]
 
 
 def test_forty_are_planted_two_or_three_below_each_violative_category() -> None:

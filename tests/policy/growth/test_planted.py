@@ -3,44 +3,46 @@
 import numpy as np
 
 from bench.growth.instruction import Asked, question_on_kind, question_on_label
-from bench.growth.subtypes import all_leaves, balanced_line, matched, precision_of, recall_of
+from bench.growth.subtypes import balanced_line, everyday_nodes, matched, path_of, precision_of, recall_of
 from contracts.taxonomy import Category
 from policy.growth.match import Nearest
+from simulation.subtypes.films import planted_nodes
 from simulation.subtypes.table import planted
 from simulation.subtypes.uploads import draw_subtypes
 
-LEAVES = all_leaves()
-ROW = {leaf.name: row for row, leaf in enumerate(LEAVES)}
+TYPES = [*planted_nodes(), *everyday_nodes()]
+ROW = {node.name: row for row, node in enumerate(TYPES)}
 RAFFLES, VAPES = planted()["raffles"], planted()["vapes"]
 
 
-def test_the_leaves_are_the_planted_ones_positive_and_the_general_seeds() -> None:
-    assert len(LEAVES) == 40 + 1 + 115
-    assert len({leaf.node_id for leaf in LEAVES}) == len(LEAVES)
+def test_every_video_is_of_one_of_the_types() -> None:
+    paths = [node.path for node in TYPES]
+    assert len(set(paths)) == 40 + 11
+    assert {path_of(video) for video in draw_subtypes(300, 1, good=0.5)} <= set(paths)
 
 
-def test_a_match_is_right_where_it_is_the_videos_type_and_positive_counts_against_a_planted_one_alone() -> None:
+def test_a_match_is_right_where_it_is_the_videos_type_and_a_good_one_has_no_right_one() -> None:
+    good = next(video for video in draw_subtypes(400, 1, good=0.5) if video.subtype is None)
     videos = [
         next(video for video in draw_subtypes(400, 1) if video.subtype is RAFFLES),
         next(video for video in draw_subtypes(400, 1) if video.subtype is VAPES),
-        next(video for video in draw_subtypes(400, 1, good=0.5) if video.subtype is None),
+        good,
     ]
-    seed = LEAVES[-1].name
-    types = [["Raffles", "Vapes"], ["positive", "Blades"], ["positive", seed]]
-    full = {"Raffles": RAFFLES.name, "Vapes": VAPES.name, "Blades": planted()["blades"].name}
-    rows = np.array([[ROW[full.get(name, name)] for name in some] for some in types])
+    names = [[RAFFLES.name, VAPES.name], ["pets", VAPES.name], [path_of(good)[-1], RAFFLES.name]]
+    rows = np.array([[ROW[name] for name in some] for some in names])
     nearest = Nearest(rows, np.array([[0.9, 0.6], [0.8, 0.5], [0.9, 0.7]], np.float32))
 
-    found = matched(videos, nearest, LEAVES, 0.55)
+    found = matched(videos, nearest, TYPES, 0.55)
     assert [(one.video, one.node.name) for one in found.right] == [(0, RAFFLES.name)]
-    assert [(one.video, one.node.name) for one in found.wrong] == [(0, VAPES.name), (1, "positive"), (2, seed)]
+    assert [(one.video, one.node.name) for one in found.wrong] == [(0, VAPES.name), (1, "pets"), (2, RAFFLES.name)]
     precision, recall = precision_of(found), recall_of(videos, found)
     assert (precision.hits, precision.n, recall.hits, recall.n) == (1, 4, 1, 2)
     of_vapes = recall_of(videos, found, VAPES.category)
     assert (of_vapes.hits, of_vapes.n) == (0, 1)
-    assert precision_of(found, Category.FALSE_BENEFITS).value == 1.0
+    of_raffles = precision_of(found, RAFFLES.category)
+    assert (of_raffles.hits, of_raffles.n) == (1, 2)
     # above 0.8 one match is left, which is right; one of two videos is found, as at any line that keeps it
-    assert 0.8 < balanced_line(videos, nearest, LEAVES) <= 0.9
+    assert 0.8 < balanced_line(videos, nearest, TYPES) <= 0.9
 
 
 def test_a_question_offers_the_siblings_and_asks_of_the_type_or_of_a_sibling() -> None:
@@ -67,5 +69,7 @@ def test_questions_on_top_labels_have_the_same_two_forms() -> None:
     assert {one.options for one in asked if one.form == "is it"} == {("yes", "no"), ("no", "yes")}
     good = next(video for video in draw_subtypes(400, 1, good=0.5) if video.subtype is None)
     assert question_on_kind(good, rng) is None
+    assert question_on_label(good, rng, open_share=1.0) == Asked("What category is it?", ("positive",), "what")
+    assert question_on_kind(video, rng, open_share=1.0) == Asked("What kind is it?", (VAPES.name,), "what")
     said = [question_on_label(good, rng) for _ in range(50)]
     assert all(one.options[0] == "positive" for one in said if one.form == "which")
