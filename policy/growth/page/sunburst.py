@@ -6,8 +6,9 @@ from html import escape
 
 from policy.growth.page.tally import Branch
 
-SIDE, HOLE, RING = 720.0, 70.0, 72.0
-RINGS = 4
+EDGES = (64.0, 172.0, 240.0, 300.0, 352.0)
+"""Radii between the rings; the first one has names in it, and room for them."""
+RINGS = len(EDGES) - 1
 THINNEST = math.radians(0.25)
 """An arc that is thinner is not drawn: of twenty thousand types a ring shows what can be seen."""
 NAMED = math.radians(9)
@@ -19,13 +20,13 @@ def sunburst(roots: Sequence[Branch], *, by: str = "samples") -> str:
     whole = sum(_size(one, by) for one in roots)
     if by == "samples" and whole == 0:
         return sunburst(roots, by="leaves")
-    middle = SIDE / 2
+    edge = EDGES[min(RINGS, _depth(roots))] + 1
     told = f"{whole:,} {by}"
     arcs = "".join(_arcs(roots, 0.0, math.tau, 0, by, whole)) if whole else ""
+    box = f"{-edge:g} {-edge:g} {2 * edge:g} {2 * edge:g}"
     return (
-        f'<svg class="sunburst" viewBox="0 0 {SIDE:g} {SIDE:g}" role="img" aria-label="{told} by type">'
-        f'<g transform="translate({middle:g} {middle:g})">{arcs}'
-        f'<text class="middle" text-anchor="middle" dy="0.35em">{told}</text></g></svg>'
+        f'<svg class="sunburst" viewBox="{box}" role="img" aria-label="{told} by type">'
+        f'{arcs}<text class="middle" text-anchor="middle" dy="0.35em">{told}</text></svg>'
     )
 
 
@@ -57,7 +58,7 @@ def _arc(
         f"<title>{label}: {size:,} {by} ({size / whole:.1%})</title></path>"
     )
     if ring == 0 and end - start >= NAMED:
-        middle, radius = (start + end) / 2, HOLE + RING / 2
+        middle, radius = (start + end) / 2, (EDGES[0] + EDGES[1]) / 2
         turned = math.degrees(middle) - 90
         flip = 180 if 90 < turned % 360 < 270 else 0
         name = escape(_short(branch.node.name))
@@ -69,7 +70,7 @@ def _path(start: float, end: float, ring: int) -> str:
     """From `start` to `end`, clockwise from the top, between the radii of a ring; a whole circle is two halves."""
     if end - start >= math.tau - 1e-9:
         return _path(0.0, math.pi, ring) + _path(math.pi, math.tau - 1e-9, ring)
-    inner, outer = HOLE + ring * RING, HOLE + (ring + 1) * RING
+    inner, outer = EDGES[ring], EDGES[ring + 1]
     far = int(end - start > math.pi)
     (x0, y0), (x1, y1) = _point(start, outer), _point(end, outer)
     (x2, y2), (x3, y3) = _point(end, inner), _point(start, inner)
@@ -87,5 +88,9 @@ def _size(branch: Branch, by: str) -> int:
     return branch.samples if by == "samples" else branch.leaves
 
 
-def _short(name: str, most: int = 13) -> str:
+def _depth(branches: Sequence[Branch]) -> int:
+    return 1 + max((_depth(one.below) for one in branches), default=0) if branches else 0
+
+
+def _short(name: str, most: int = 17) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
