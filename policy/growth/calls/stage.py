@@ -198,19 +198,17 @@ async def _make(
             for at in range(len(part.items)):
                 await queue.put((part, at))
 
-    workers = [asyncio.create_task(work()) for _ in range(asker.parallel)]
     try:
-        try:
-            await feed()
-        except Exception as error:  # noqa: BLE001
-            halt.by(error)
-        for _ in workers:
-            await queue.put(None)
-        await asyncio.gather(*workers)
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(asker.parallel):
+                workers.create_task(work())
+            try:
+                await feed()
+            except Exception as error:  # noqa: BLE001
+                halt.by(error)
+            for _ in range(asker.parallel):
+                await queue.put(None)
     finally:
-        for task in workers:
-            task.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
         for part in opened.values():
             await part.journal.aclose()
     return halt
