@@ -35,7 +35,7 @@ BENCHES = {
     "stability": "StableReinforce and ablations against Reinforce++ on a grid: which tiny policies diverge or collapse",
     "growth.match": "pictures against 19,227 types, top-10 by cosine, beside the bare matrix product",
     "growth.subtypes": "40 planted sub-types: precision and recall of matching by a tiny dual encoder",
-    "growth.instruction": "sub-type questions answered by a tiny VLM: taught with grown data, and with top labels alone",
+    "growth.instruction": "sub-type questions to a tiny VLM: taught with grown data, and with top labels alone",
     "growth.kills": "growth killed at ten random moments: what is left, byte for byte, and what was asked twice",
     "growth.scale": "115 seeds to 19,227 types, and 413,648 samples through every stage: seconds, calls, memory",
     "step_time": "a step of StableReinforce beside one of TRL's GRPO: the same tiny VLM, rows and batch",
