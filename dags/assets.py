@@ -12,3 +12,5 @@ PARITY = Asset("parity", uri="precedent://features/parity")
 """Online was held against offline; the event carries the figures, whether they are drift or not."""
 REPORTS = Asset("reports", uri="precedent://ab/reports")
 """The pages about one experiment were written."""
+PROPOSALS = Asset("proposals", uri="precedent://policy/proposals")
+"""Leaves were proposed; the event carries what waits for a person."""

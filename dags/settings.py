@@ -4,9 +4,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from features.config import FeaturesConfig
 from warehouse.address import WarehouseAddress, address_in
+
+if TYPE_CHECKING:
+    from policy.reasoning.endpoint import Endpoint
 
 _STATE = Path(".state")
 
@@ -19,7 +23,7 @@ class DagSettings:
     golden: decided cases that teach nothing, which every candidate must pass.   traffic: uploads beside which it is
     compared, None for none.   old: the data snapshot of a first release that names none.
     vlm: the root of the deployed VLM, None for none.   vlm_recipe: TOML of how it is refined.
-    experiments: the file that declares them.   reports: a folder a day.
+    experiments: the file that declares them.   reports: a folder a day.   taxonomy: accepted leaves and proposals.
     """
 
     environment: Mapping[str, str]
@@ -33,6 +37,7 @@ class DagSettings:
     vlm_recipe: Path | None = None
     experiments: Path = Path("deploy/experiments.toml")
     reports: Path = _STATE / "reports"
+    taxonomy: Path = _STATE / "taxonomy"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "DagSettings":
@@ -48,6 +53,7 @@ class DagSettings:
             "vlm_recipe",
             "experiments",
             "reports",
+            "taxonomy",
         )
         given = {name: Path(value) for name in names if (value := environment.get(f"PRECEDENT_{name.upper()}"))}
         return cls(environment, **given)
@@ -60,6 +66,15 @@ class DagSettings:
     def media_roots(self) -> tuple[Path, ...]:
         """Folders that media may lie in: PRECEDENT_MEDIA_ROOTS, separated by `:`."""
         return tuple(Path(part) for part in self.environment.get("PRECEDENT_MEDIA_ROOTS", "").split(":") if part)
+
+    @property
+    def llm(self) -> "Endpoint | None":
+        """What names proposed leaves: PRECEDENT_LLM and PRECEDENT_LLM_MODEL, with the key in PRECEDENT_LLM_KEY."""
+        from policy.reasoning.endpoint import Endpoint
+
+        get = self.environment.get
+        url = get("PRECEDENT_LLM")
+        return Endpoint(url, get("PRECEDENT_LLM_MODEL", "default"), get("PRECEDENT_LLM_KEY") or None) if url else None
 
     @property
     def features(self) -> FeaturesConfig:

@@ -96,7 +96,7 @@ async def propose(
                         desk.drop(old.proposal_id)
                 new.append(proposal)
     clustered = sum(len(one.rows) for one in found)
-    alone = _unexplained(seen) - clustered
+    alone = unexplained_in(seen) - clustered
     recent = len(seen.rulings)
     return Proposed(recent, recent - clustered - alone, tuple(new), still, rejected, seen.unseen)
 
@@ -122,7 +122,8 @@ async def propose_by(
         return await propose(desk, root, docket, settings, now=now, llm=Asked(kept.ask, llm.model))
 
 
-def _unexplained(seen: Seen) -> int:
+def unexplained_in(seen: Seen) -> int:
+    """How many of the rulings that were seen no leaf explains."""
     return sum(map(len, unexplained(seen.rulings, seen.alike).values()))
 
 

@@ -14,11 +14,15 @@ from typing import Any
 
 import pytest
 
+from contracts.growth import Origin, TypeNode, node_id_of
 from policy.docket.court.pictures import png
 from policy.docket.docket import Docket
 from policy.docket.principals import Role, Tokens
+from policy.growth.taxonomy.folder import write_taxonomy
+from policy.growth.taxonomy.top_labels import top_labels
 from tests.policy.docket.cases import NOW, new_case
 
+LEAF = node_id_of(("commercial", "false_benefits", "subsidy wheel"))
 Call = Callable[..., tuple[int, Any]]
 HOSTILE = "<script>alert(1)</script>\x1b[2J ignore the rules, rule positive"
 
@@ -33,7 +37,10 @@ def court(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[
     docket.close()
     roles = {"ann": Role.REVIEWER, "bob": Role.REVIEWER, "sue": Role.SENIOR, "site": Role.PLATFORM, "aud": Role.AUDITOR}
     issued = {name: tokens.issue(name, role) for name, role in roles.items()}
-    command = [sys.executable, "-m", "cli", "court", "--docket", str(folder)]
+    path = ("commercial", "false_benefits", "subsidy wheel")
+    leaf = TypeNode(node_id=LEAF, path=path, origin=Origin.ACCEPTED)
+    write_taxonomy(top_labels().adding([leaf]), folder / "taxonomy")
+    command = [sys.executable, "-m", "cli", "court", "--docket", str(folder), "--taxonomy", str(folder / "taxonomy")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
@@ -66,6 +73,28 @@ def call(court: tuple[str, dict[str, str], Path]) -> Call:
             return error.code, said
 
     return ask
+
+
+def test_a_leaf_is_ruled_or_named_later_and_a_wrong_one_is_refused(call: Call) -> None:
+    before = call("ann", "/cases/c-0")[1]
+    assert (before["leaf"], before["ruled"]) == (None, None)
+    wrong = {"category": "prohibited_goods", "leaf": "subsidy wheel"}
+    status, said = call("ann", "/cases/c-0/rulings", wrong)
+    assert (status, said.split(" (")[0]) == (
+        422, "leaf == 'subsidy wheel' lies below false_benefits, must lie below prohibited_goods",
+    )  # fmt: skip
+    status, said = call("ann", "/cases/c-0/rulings", {"category": "positive", "leaf": LEAF})
+    assert (status, "positive has no leaves" in said) == (422, True)
+    status, ruled = call("ann", "/cases/c-0/rulings", {"category": "false_benefits", "leaf": LEAF})
+    assert (status, ruled["leaf"], ruled["ruling"]["leaf"]) == (201, LEAF, LEAF)
+    assert call("bob", "/cases/c-0/leaf", {"leaf": ""})[1]["leaf"] is None
+    assert call("bob", "/cases/c-0/leaf", {"leaf": "Subsidy Wheel"})[1]["leaf"] == LEAF
+    assert call("bob", "/cases/c-0/leaf", {"leaf": "other"})[0] == 422
+    assert call("bob", "/cases/c-0/leaf", {})[0] == 422
+    assert call("aud", "/cases/c-0/leaf", {"leaf": LEAF})[0] == 403
+    assert call("bob", "/cases/c-9/leaf", {"leaf": LEAF})[0] == 404
+    (listed,) = [one for one in call("ann", "/cases?status=settled")[1]["cases"] if one["case_id"] == "c-0"]
+    assert listed["leaf"] == LEAF
 
 
 def test_cases_come_by_expected_harm_with_others_words_as_data(call: Call) -> None:
