@@ -19,9 +19,12 @@ import click
 @click.option(
     "--viewers", type=click.IntRange(0), default=5_000, show_default=True, help="Of the experiment; 0: without one."
 )
+@click.option("--golden", type=click.IntRange(100), default=6_000, show_default=True, help="Of the trend's gate.")
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True)
 @click.option("--trend/--no-trend", default=True, show_default=True, help="A trend comes up that nobody was taught.")
-def demo(out: Path, n_train: int, uploads: int, rate: float, viewers: int, seed: int, *, trend: bool) -> None:
+def demo(
+    out: Path, n_train: int, uploads: int, rate: float, viewers: int, golden: int, seed: int, *, trend: bool
+) -> None:
     """Run the whole loop on the embedded parts: film, train, serve, moderate, rank, a trend, experiment, report.
 
     \b
@@ -52,7 +55,7 @@ def demo(out: Path, n_train: int, uploads: int, rate: float, viewers: int, seed:
             if not console.is_terminal:
                 click.echo(f"... {name}", err=True)
 
-        plan = DemoPlan(n_train, uploads, rate, viewers=viewers, trend=trend, seed=seed)
+        plan = DemoPlan(n_train, uploads, rate, viewers=viewers, golden=golden, trend=trend, seed=seed)
         steps = Steps(begin, lambda n: bar.advance(bar.tasks[-1].id, n))
         summary, page = run_demo(out.absolute(), plan, steps)
     click.echo(as_text(summary))

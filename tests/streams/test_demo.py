@@ -14,7 +14,7 @@ import pytest
 
 def start_demo(out: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "cli", "demo", "--out", str(out), "--train", "300", "--uploads", "30"]
-    command += ["--viewers", "1000"]
+    command += ["--viewers", "1000", "--golden", "1000"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
