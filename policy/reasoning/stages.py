@@ -1,6 +1,7 @@
 """What each stage of a recipe does with its parent, and the checkpoint that it leaves: made once, then measured."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -63,8 +64,12 @@ def stages_of(
         chosen = hard
         if chosen is None:
             some = once[: 2 * recipe.sampled_rows]
-            chosen = hard_rows(some, sampled(parent, some, recipe))
-            tick(f"rl: {len(chosen)} of {len(some)} rows are not answered rightly every time")
+            hardest = hard_rows(some, sampled(parent, some, recipe))
+            chosen = among_others(hardest, once)
+            tick(f"rl: {len(hardest)} of {len(some)} rows are not answered rightly every time")
+            tick(
+                f"rl: {len(chosen) - len(hardest)} others beside them, so that each answer is as frequent as among all"
+            )
         if len(chosen) * recipe.rl.answers < recipe.rl.rollout_batch:
             tick(f"rl: {len(chosen)} hard rows do not fill a rollout, all rows are taken")
             chosen = once
@@ -150,6 +155,23 @@ def hard_rows(rows: Sequence[Row], answers: Sequence[Sequence[str]]) -> list[Row
         return not isinstance(read, Unparsed) and read.answer == row.solution
 
     return [row for row, said in zip(rows, answers, strict=True) if not all(right(row, text) for text in said)]
+
+
+def among_others(hard: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
+    """The hard rows with so many of the others that each answer is as frequent as among all `rows`.
+
+    Of hard rows alone a policy learns which answer is hard, and gives it oftener: where 53 of 71 were good videos, the
+    tag accuracy fell. What R1-Reward learns from, pairs in both orders, has each answer equally often already.
+    """
+    share, have = Counter(row.solution for row in rows), Counter(row.solution for row in hard)
+    size = max((times * len(rows) / share[answer] for answer, times in have.items()), default=0.0)
+    missing = Counter({answer: round(size * share[answer] / len(rows)) - have[answer] for answer in share})
+    taken, chosen = {row.row_id for row in hard}, list(hard)
+    for row in rows:
+        if row.row_id not in taken and missing[row.solution] > 0:
+            missing[row.solution] -= 1
+            chosen.append(row)
+    return chosen
 
 
 def _figures(found: Evaluation) -> dict[str, float]:

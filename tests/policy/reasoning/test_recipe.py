@@ -18,7 +18,7 @@ from policy.reasoning.models.checkpoint import read_record, weights_digest
 from policy.reasoning.recipe import balanced, make_stages, run_recipe, split
 from policy.reasoning.recipe_settings import TINY, Recipe, read_recipe
 from policy.reasoning.rows import Row, question_of
-from policy.reasoning.stages import hard_rows
+from policy.reasoning.stages import among_others, hard_rows
 from policy.reasoning.training.consistency import WordsJudge
 from policy.reasoning.training.dpo import DpoSettings
 from policy.reasoning.training.settings import ReinforceSettings
@@ -113,6 +113,21 @@ def test_hard_rows_are_those_that_are_not_answered_rightly_every_time(rows: list
     wrong = next(row.completion for row in rows if row.solution != first.solution)
     answers = [[first.completion, wrong], [second.completion] * 2, [third.completion, "so it is"]]
     assert hard_rows([first, second, third], answers) == [first, third]
+
+
+def test_beside_hard_rows_each_answer_is_as_frequent_as_among_all(rows: list[Row]) -> None:
+    def made(answer: str, n: int) -> list[Row]:
+        return [replace(rows[0], row_id=f"{answer}-{at}", solution=answer) for at in range(n)]
+
+    good, abuse, plagiarism = made("positive", 40), made("abuse_and_hate", 20), made("plagiarism", 20)
+    hard = [*good[:6], abuse[0]]  # 6 of 40 good ones: as often, 3 of each 20 others
+    found = [row.row_id for row in among_others(hard, [*good, *abuse, *plagiarism])]
+    assert found == [
+        *(row.row_id for row in hard),
+        *("abuse_and_hate-1", "abuse_and_hate-2"),
+        *("plagiarism-0", "plagiarism-1", "plagiarism-2"),
+    ]
+    assert among_others([], good) == []
 
 
 def test_rewards_are_compared_row_by_row() -> None:
