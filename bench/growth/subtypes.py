@@ -58,7 +58,7 @@ class SubTypesSettings:
     frames: int = 3
     longest_px: int = 64
     k: int = 5
-    encoder: TinySettings = TinySettings(hidden=64, rate=1.5e-3, steps=int(os.environ.get("SUBTYPES_STEPS", "1800")))
+    encoder: TinySettings = TinySettings(hidden=64, rate=2e-3, steps=int(os.environ.get("SUBTYPES_STEPS", "1800")))
 
 
 class Matched(NamedTuple):
