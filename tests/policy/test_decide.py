@@ -8,7 +8,7 @@ from contracts.releases import CategoryThresholds, InputShape, Pin, Release, Thr
 from contracts.taxonomy import CATEGORIES, POSITIVE_INDEX, VIOLATIVE, Category
 from contracts.verdicts import Decision
 from contracts.videos import VideoUploaded
-from policy.decide import decide, judge, toxicity_of
+from policy.decide import decide, judge, leaf_of, toxicity_of
 from serving.scorer import Scores
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -81,3 +81,18 @@ def test_a_verdict_cites_only_precedents_that_exist_and_names_what_was_missing()
     assert verdict.since_upload_ms == 2000.0
     assert verdict.event_id == "e1"
     assert verdict.decision is Decision.REMOVE
+    assert verdict.leaf == ""
+    leaves = {"c9": "t-copied"}
+    pin = Pin(release_version=3, casebook_version=8)
+    [verdict] = judge([upload], present, scores, RELEASE, pin, now=NOON, leaves=leaves)
+    assert verdict.leaf == "t-copied"
+
+
+def test_a_leaf_is_that_of_the_best_cited_precedent_of_the_category_found() -> None:
+    copied, goods = Category.PLAGIARISM.position, Category.PROHIBITED_GOODS.position
+    leaves = {"c1": "t-goods", "c2": "t-copied", "c4": "t-other"}
+    ids, cited = ["c1", "c2", "c4", ""], [goods, copied, copied, -1]
+    assert leaf_of(Category.PLAGIARISM, ids, cited, leaves) == "t-copied"
+    assert leaf_of(Category.PLAGIARISM, ["c3", *ids], [copied, *cited], leaves) == "", "the best one has none"
+    assert leaf_of(Category.HYPE_SELLING, ids, cited, leaves) == "", "none of that category is cited"
+    assert leaf_of(Category.POSITIVE, ids, [POSITIVE_INDEX] * 4, leaves) == ""

@@ -7,7 +7,7 @@ import pytest
 
 from bench.stand_in import SHAPE, point_to, publish_casebook, random_casebook, write_release
 from contracts.releases import Pin
-from serving.releases import ReleasesRoot
+from serving.releases import LEAVES, ReleasesRoot
 from streams.worker.follower import ReleaseFollower
 
 FIRST = Pin(release_version=1, casebook_version=1)
@@ -185,3 +185,18 @@ def test_a_candidate_that_cannot_be_tried_holds_up_no_live_release(root: Path, b
     if break_it == "no release":  # which comes later, beside the pointer that names it
         write_release(root, 3, random_casebook(10))
         assert candidate_after_looks(follower) == other
+
+
+def test_the_leaves_of_a_pin_come_with_it_and_those_of_a_later_casebook_replace_them(root: Path) -> None:
+    (root / "releases" / "1" / LEAVES).write_text('{"case-1":"t-first"}')
+    (root / "casebooks" / "2" / LEAVES).write_text('{"case-2":"t-later"}')
+    follower = ReleaseFollower(ReleasesRoot(root), Readiness(FIRST, LATER))
+    assert pin_after_looks(follower) == FIRST
+    assert follower.policy is not None
+    assert follower.policy.leaves == {"case-1": "t-first"}
+    point_to(root, LATER)
+    assert pin_after_looks(follower) == LATER
+    assert follower.policy.leaves == {"case-2": "t-later"}
+    (root / "releases" / "1" / LEAVES).write_text('{"case-1":7}')
+    point_to(root, FIRST)
+    assert pin_after_looks(follower) == LATER, "leaves that cannot be read leave the policy as it is"

@@ -19,6 +19,7 @@ from serving.casebook.search import KNOWN_AT_MOST
 NEAREST = 5
 OF_ITS_OWN = 0.9
 """The share of its own members that a leaf explains, each measured without itself."""
+MOST_STRICT = 0.5
 BY_CHANCE = 0.05
 """So often a ruling is as like a known case of another category as the line `alike`."""
 FEWEST_PAIRS = 1_000
@@ -91,12 +92,15 @@ def likeness(rows_N_D: Floats, members_M_D: Floats, *, own: Sequence[int] | None
 
 
 def leaf_of(leaf: str, members_M_D: Floats, alike: float) -> Leaf:
-    """A leaf with its line, measured on its own members; one of a single member has the line `alike`."""
+    """A leaf with its line, measured on its own members; one of a single member has the line `alike`.
+
+    It is never more than `MOST_STRICT` of the way from there to 1: copies of one video make no leaf of copies alone.
+    """
     if len(members_M_D) < 2:
         return Leaf(leaf, members_M_D, alike)
     own = likeness(members_M_D, members_M_D, own=range(len(members_M_D)))
     line = float(np.quantile(own, 1.0 - OF_ITS_OWN, method="lower"))
-    return Leaf(leaf, members_M_D, max(alike, line))
+    return Leaf(leaf, members_M_D, float(np.clip(line, alike, alike + MOST_STRICT * (1.0 - alike))))
 
 
 def leaves_of(rulings: Embedded, alike: float) -> dict[Category, list[Leaf]]:

@@ -51,25 +51,30 @@ def test_a_case_is_as_like_a_leaf_as_the_mean_of_its_five_nearest_members() -> N
 
 
 def test_a_leafs_line_is_that_of_its_least_typical_tenth_and_never_under_chance() -> None:
-    # Without itself: 0 is cos 10 and 20, 10 is cos 10 twice, 20 is as 0. Of three the least is the lowest tenth.
-    leaf = leaf_of("t-1", at(0, 10, 20), alike=0.1)
-    assert leaf.line == pytest.approx((cos(10) + cos(20)) / 2)
+    # Without itself: 0 is as like as cos 60 and 90, 60 as cos 60 and 30, 90 as cos 90 and 30. The least is the tenth.
+    leaf = leaf_of("t-1", at(0, 60, 90), alike=0.1)
+    assert leaf.line == pytest.approx((cos(60) + cos(90)) / 2)
     assert leaf_of("t-1", at(0, 80), alike=0.4).line == pytest.approx(0.4), "its two members are less alike than chance"
     assert leaf_of("t-1", at(0), alike=0.3).line == 0.3
 
 
+def test_a_leaf_of_copies_explains_what_is_half_of_the_way_from_chance_to_a_copy() -> None:
+    assert leaf_of("t-1", at(0, 0, 0), alike=0.2).line == pytest.approx(0.6)
+
+
 def test_of_two_leaves_the_one_that_a_case_is_farthest_over_fits() -> None:
-    narrow, wide = leaf_of("t-narrow", at(0, 2, 4), alike=0.1), leaf_of("t-wide", at(40, 70, 100), alike=0.1)
-    (one,) = fit(at(30), [narrow, wide])
+    near, far = leaf_of("t-near", at(0, 10), alike=0.1), leaf_of("t-far", at(100, 160), alike=0.1)
+    assert (near.line, far.line) == (pytest.approx(0.55), pytest.approx(0.5))
+    (one,) = fit(at(110), [near, far])
     assert one is not None
-    # Its line is (cos 30 + cos 60) / 2 = 0.683; 30 degrees are (cos 10 + cos 40 + cos 70) / 3 = 0.698 like it.
-    assert (one.leaf, one.explains) == ("t-wide", True)
-    assert one.similarity == pytest.approx(0.6975, abs=1e-3)
-    assert one.line == pytest.approx(0.6830, abs=1e-3)
-    (two,) = fit(at(1), [narrow, wide])
+    assert (one.leaf, one.explains) == ("t-far", True)
+    assert one.similarity == pytest.approx((cos(10) + cos(50)) / 2)
+    (two,) = fit(at(60), [near, far])
     assert two is not None
-    assert (two.leaf, two.line) == ("t-narrow", narrow.line)
-    assert two.similarity == pytest.approx((2 * cos(1) + cos(3)) / 3, abs=1e-6)
+    assert (two.leaf, two.explains) == ("t-near", True), "cos 60 and 50 are 0.571 of 0.55; the other 0.296 of 0.5"
+    (three,) = fit(at(70), [near, far])
+    assert three is not None
+    assert (three.leaf, three.explains) == ("t-far", False), "cos 70 and 60 are 0.421 of 0.55; the other 0.433 of 0.5"
     assert fit(at(0), []) == [None]
 
 
