@@ -10,7 +10,10 @@ that a model that never met these names is not judged by its spelling, a second 
 likelier than the siblings, or yes likelier than no or the other way round: by chance, 0.43 of them.
 
 In a first trial with the two closed forms alone and nothing learned before, nothing was seen after 300 steps (0.42 and
-0.47 of them likelier, by chance 0.40 and 0.50): a yes says too little. With open questions it was 0.55 and 0.54.
+0.47 of them likelier, by chance 0.40 and 0.50): a yes says too little. With open questions it was 0.55 and 0.54. The
+settings are those of the trial after that, on a seed that is not reported: word for word +0.34, likelier +0.20, and
+nothing gained where a kind is asked by yes or no. Predicted for the three seeds, with looks of siblings made clearer
+since: word for word +0.30 to +0.45, likelier +0.15 to +0.30, and by yes or no at most +0.05.
 """
 
 import json
@@ -36,7 +39,7 @@ from simulation.subtypes.table import planted
 from simulation.subtypes.uploads import SubTypeVideo, draw_subtypes, stills_of
 
 SEEDS = tuple(int(seed) for seed in os.environ.get("INSTRUCTION_SEEDS", "1,2,3").split(","))
-N_TAUGHT, N_HELD = int(os.environ.get("INSTRUCTION_TAUGHT", "5000")), int(os.environ.get("INSTRUCTION_HELD", "400"))
+N_TAUGHT, N_HELD = int(os.environ.get("INSTRUCTION_TAUGHT", "5000")), int(os.environ.get("INSTRUCTION_HELD", "300"))
 STEPS_BEFORE = int(os.environ.get("INSTRUCTION_STEPS_BEFORE", "300"))
 STEPS, BATCH = int(os.environ.get("INSTRUCTION_STEPS", "250")), int(os.environ.get("INSTRUCTION_BATCH", "32"))
 RATE = float(os.environ.get("INSTRUCTION_RATE", "3e-3"))
@@ -87,6 +90,7 @@ def _one_seed(seed: int, home: Path, differences: dict[str, list[Any]]) -> dict[
     rows = {arm: _rows(taught, asked, home / arm) for arm, asked in lessons.items()}
     exam = [question_on_kind(video, rng, open_share=OPEN_IN_EXAM) for video in held]
     asked = _rows(held, exam, home / "held")
+    on_labels = _rows(held, [question_on_label(video, rng, open_share=OPEN_IN_EXAM) for video in held], home / "labels")
     build_tiny(home / "built", texts_of([*rows[ARMS[0]], *rows[ARMS[1]]]), sizes=SIZES, seed=seed)
     knows = _start(taught, home, seed, rng)
     right: dict[str, dict[str, Any]] = {}
@@ -95,15 +99,23 @@ def _one_seed(seed: int, home: Path, differences: dict[str, list[Any]]) -> dict[
         settings = SftSettings(steps=STEPS, batch=BATCH, learning_rate=RATE, save_every=STEPS, seed=seed)
         model = run_sft(start, _shuffled(rows[arm], rng), home / f"run {arm}", settings, tick=lambda _: None)
         vlm = Checkpoint(model, start.processor, None)
-        right[arm] = {"word for word": _exact(vlm, asked), "the likelier": _likelier(vlm, asked, exam)}
-        click.echo(
-            f"seed {seed}, {arm:19}: "
-            + ", ".join(f"{name} {Share(int(hits.sum()), len(hits))}" for name, hits in right[arm].items())
-        )
+        right[arm] = {
+            "word for word": _exact(vlm, asked),
+            "the likelier": _likelier(vlm, asked, exam),
+            "top labels, word for word": _exact(vlm, on_labels),
+        }
+        for name, hits in right[arm].items():
+            click.echo(f"seed {seed}, {arm:19} {name:25} {Share(int(hits.sum()), len(hits))}")
     for name, found in differences.items():
         found.append(right[ARMS[1]][name].astype(float) - right[ARMS[0]][name])
-        click.echo(f"seed {seed}, {name}: difference {_told(_paired(found[-1]))}")
+        by_form = ", ".join(f"{form} {mean:+.2f}" for form, mean in _by_form(found[-1], exam).items())
+        click.echo(f"seed {seed}, {name}: difference {_told(_paired(found[-1]))} ({by_form})")
     return {arm: {name: float(hits.mean()) for name, hits in of.items()} for arm, of in right.items()}
+
+
+def _by_form(difference_N: Any, exam: Sequence[Asked | None]) -> dict[str, float]:
+    forms = np.array([one.form for one in exam if one])
+    return {form: float(difference_N[forms == form].mean()) for form in sorted(set(forms.tolist()))}
 
 
 def _start(taught: Sequence[SubTypeVideo], home: Path, seed: int, rng: np.random.Generator) -> Path:
