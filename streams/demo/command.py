@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from contracts.errors import BadInputError
+
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path(".state/demo"), show_default=True)
@@ -19,18 +21,33 @@ import click
 @click.option(
     "--viewers", type=click.IntRange(0), default=5_000, show_default=True, help="Of the experiment; 0: without one."
 )
+@click.option(
+    "--vlm", type=click.Path(path_type=Path, file_okay=False, exists=True), help="A checkpoint that rules too."
+)
 @click.option("--golden", type=click.IntRange(100), default=6_000, show_default=True, help="Of the trend's gate.")
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True)
 @click.option("--trend/--no-trend", default=True, show_default=True, help="A trend comes up that nobody was taught.")
 def demo(
-    out: Path, n_train: int, uploads: int, rate: float, viewers: int, golden: int, seed: int, *, trend: bool
+    out: Path,
+    n_train: int,
+    uploads: int,
+    rate: float,
+    viewers: int,
+    vlm: Path | None,
+    golden: int,
+    seed: int,
+    *,
+    trend: bool,
 ) -> None:
     """Run the whole loop on the embedded parts: film, train, serve, moderate, rank, a trend, experiment, report.
 
     \b
     Example:
       precedent demo --uploads 100
+      precedent demo --vlm .state/vlm/tiny/rl
     """
+    if vlm is not None and not (vlm / "config.json").is_file():
+        raise BadInputError(f"--vlm {vlm}: holds no config.json, must be a checkpoint folder")
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -55,7 +72,7 @@ def demo(
             if not console.is_terminal:
                 click.echo(f"... {name}", err=True)
 
-        plan = DemoPlan(n_train, uploads, rate, viewers=viewers, golden=golden, trend=trend, seed=seed)
+        plan = DemoPlan(n_train, uploads, rate, viewers=viewers, golden=golden, trend=trend, vlm=vlm, seed=seed)
         steps = Steps(begin, lambda n: bar.advance(bar.tasks[-1].id, n))
         summary, page = run_demo(out.absolute(), plan, steps)
     click.echo(as_text(summary))

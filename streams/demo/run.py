@@ -32,6 +32,7 @@ from policy.train import TrainSettings, train
 from serving.preprocess.media import DecodePool, PoolSettings
 from serving.releases import ReleasesRoot
 from simulation.uploads import Simulation, write_uploads
+from streams.demo.adjudication import Adjudicated, rule_by_votes
 from streams.demo.experiment import ExperimentPlan, Outcome, run_experiment
 from streams.demo.moderate import moderate_all
 from streams.demo.page import examples_of, render, words_of
@@ -44,6 +45,7 @@ from warehouse.exposure import exposure, exposure_lines
 from warehouse.queries import count_verdicts
 
 N_CANDIDATES = 12
+N_ADJUDICATED = 12
 GOLDEN_SEED = 4_242
 
 
@@ -52,7 +54,8 @@ class DemoPlan:
     """How large a demo: videos to train on, videos to moderate, how many a second, viewers of the experiment.
 
     trend: whether a trend comes up that the release was never taught. golden: painted videos that its gate compares
-    releases on; of fewer the smaller categories tell noise, and it refuses by chance.
+    releases on; of fewer the smaller categories tell noise, and it refuses by chance. vlm: a checkpoint that rules on
+    some of the cases that wait in the end, None for none.
     """
 
     train: int = 700
@@ -62,6 +65,7 @@ class DemoPlan:
     viewers: int = 5_000
     golden: int = 6_000
     trend: bool = True
+    vlm: Path | None = None
     seed: int = 7
 
 
@@ -115,6 +119,7 @@ def run_demo(folder: Path, plan: DemoPlan, step: Steps) -> tuple[DemoSummary, Pa
             fresh, ranking = _rank(stack, judged.verdicts, live)
             rows = _warehouse_rows(stack, len(judged.verdicts))
         trend = _trend(stack, folder, plan, step) if plan.trend else None
+        adjudicated = _adjudicated(stack, plan.vlm, live, trend, step) if plan.vlm is not None else None
         exposed = _exposure(stack) if plan.trend else ()
         outcome = _experiment(stack, folder, plan, step) if plan.viewers else None
     summary = DemoSummary(
@@ -131,6 +136,7 @@ def run_demo(folder: Path, plan: DemoPlan, step: Steps) -> tuple[DemoSummary, Pa
         trained_on=len(cases),
         ranking=ranking,
         trend=trend,
+        adjudicated=adjudicated,
         exposure=exposed,
         experiment=outcome,
         steps_s=step.seconds,
@@ -209,6 +215,14 @@ def _trend(stack: Stack, folder: Path, plan: DemoPlan, step: Steps) -> TrendOutc
         painted = usual_videos(plan.golden, GOLDEN_SEED, TrainSettings().inputs)
         golden, _ = write_snapshot([one.evidence for one in painted], folder / "golden")
     return run_trend(stack, folder, TrendPlan(seed=plan.seed), golden, step)
+
+
+def _adjudicated(
+    stack: Stack, vlm: Path, live: Sequence[DecidedCase], trend: TrendOutcome | None, step: Steps
+) -> Adjudicated:
+    with step("a VLM rules by votes on cases that wait"):
+        truth = {case.upload.video_id: case.category for case in live} | dict(trend.truth if trend else {})
+        return rule_by_votes(stack, vlm, truth, at_most=N_ADJUDICATED)
 
 
 def _exposure(stack: Stack) -> tuple[str, ...]:

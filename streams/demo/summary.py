@@ -8,6 +8,7 @@ import numpy as np
 
 from contracts.taxonomy import Category, Group
 from contracts.verdicts import Decision, Verdict
+from streams.demo.adjudication import Adjudicated
 from streams.demo.experiment import Outcome
 from streams.demo.trend.chapter import TrendOutcome
 
@@ -56,6 +57,7 @@ class DemoSummary:
     trained_on: int
     ranking: Sequence[RankedVideo]
     trend: TrendOutcome | None
+    adjudicated: Adjudicated | None
     exposure: Sequence[str]
     experiment: Outcome | None
     steps_s: Mapping[str, float]
@@ -102,6 +104,7 @@ def as_text(summary: DemoSummary) -> str:
         "ranked for a viewer who minds toxicity      relevance  toxicity  decision   before -> after",
         *(_ranked_line(video) for video in summary.ranking),
         *(("", *summary.trend.lines()) if summary.trend else ()),
+        *_titled("adjudicator", summary.adjudicated.lines() if summary.adjudicated else ()),
         *_titled("exposure", summary.exposure),
         *(("", *_titled("experiment", summary.experiment.lines())) if summary.experiment else ()),
     ]

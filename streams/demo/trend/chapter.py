@@ -7,7 +7,7 @@ rulings -> collect, mine, build, train, gate, promote -> a release that learned 
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -81,7 +81,10 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class TrendOutcome:
-    """What became of the trend; `gate` None where the refresh did not come so far, `refresh` says why or what."""
+    """What became of the trend; `gate` None where the refresh did not come so far, `refresh` says why or what.
+
+    truth: what each of its clips is, by video.
+    """
 
     trend: str
     category: Category
@@ -93,6 +96,7 @@ class TrendOutcome:
     approved: int
     refresh: tuple[str, ...]
     gate: GateResult | None
+    truth: Mapping[str, Category]
 
     def lines(self) -> Iterator[str]:
         """What to print of it."""
@@ -184,6 +188,7 @@ def run_trend(stack: Stack, folder: Path, plan: TrendPlan, golden: Path, step: P
         approved=approved,
         refresh=lines,
         gate=gate,
+        truth={case.upload.video_id: case.category for wave in waves.cases for case in wave},
     )
 
 
