@@ -21,9 +21,7 @@ from contracts.errors import BadInputError
 @click.option(
     "--viewers", type=click.IntRange(0), default=5_000, show_default=True, help="Of the experiment; 0: without one."
 )
-@click.option(
-    "--vlm", type=click.Path(path_type=Path, file_okay=False, exists=True), help="A checkpoint that rules too."
-)
+@click.option("--vlm", type=click.Path(path_type=Path, file_okay=False), help="A checkpoint that rules too.")
 @click.option("--golden", type=click.IntRange(100), default=6_000, show_default=True, help="Of the trend's gate.")
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True)
 @click.option("--trend/--no-trend", default=True, show_default=True, help="A trend comes up that nobody was taught.")
