@@ -64,7 +64,8 @@ def test_a_leaf_of_copies_explains_what_is_half_of_the_way_from_chance_to_a_copy
 
 def test_of_two_leaves_the_one_that_a_case_is_farthest_over_fits() -> None:
     near, far = leaf_of("t-near", at(0, 10), alike=0.1), leaf_of("t-far", at(100, 160), alike=0.1)
-    assert (near.line, far.line) == (pytest.approx(0.55), pytest.approx(0.5))
+    assert near.line == pytest.approx(0.55)
+    assert far.line == pytest.approx(0.5)
     (one,) = fit(at(110), [near, far])
     assert one is not None
     assert (one.leaf, one.explains) == ("t-far", True)

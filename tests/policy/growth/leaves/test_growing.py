@@ -215,3 +215,17 @@ def test_an_acceptance_that_was_killed_goes_on_as_it_was_begun(
     assert (done.node.name, done.cases) == ("wheel", one.members)
     assert len(list(trending.docket.audit())) == audited, "nothing is labelled twice"
     assert [leaf.name for leaf in read_accepted(desk.root).all()] == ["wheel"]
+
+
+def test_a_leaf_of_a_case_that_taught_the_release_is_published_beside_its_casebook(court: Court) -> None:
+    case = next(item.case for item in court.taught.evidence if item.case.category is not Category.POSITIVE)
+    upload = case.upload.model_copy(update={"event_id": case.upload.video_id})  # the docket knows it by the same id
+    court.rule(upload, case.category)
+    assert court.publish()[0].outcome == "unchanged", "the release was taught this very ruling"
+    court.docket.label({case.case_id: "t-1"}, SAM, now=court.now)
+    assert court.publish()[0].outcome == "published"
+    assert court.root.leaves_of(court.live) == {case.case_id: "t-1"}
+    assert court.publish()[0].outcome == "unchanged"
+    court.docket.label({case.case_id: ""}, SAM, now=court.now)
+    assert court.publish()[0].outcome == "published"
+    assert court.root.leaves_of(court.live) == {}
