@@ -2,17 +2,21 @@
 
 The tiny dual encoder learns frames with the names of their types. A fifth of them are of good videos, with the names of
 the everyday scenes that these show. Unseen videos are matched as a growth run matches them (a video is the mean of its
-frames; the k nearest types, from a cosine on) to the 40 and to the everyday types. The cosine is chosen on videos of a
-seed for that, where the lesser of precision and recall is greatest; figures are of another seed. A match of a planted
-video is right where it is its sub-type, of a good one none with a sub-type is; a good video's own scene is left aside,
-every other match is wrong. Recall is of the planted videos. The same once more with 115 types offered that no video
-shows and whose names the encoder never read, those of the general seeds, and a cosine chosen for that.
+frames; the k nearest types, from a cosine on) to the 40 and to the everyday types. k and the cosine are chosen on
+videos of a seed for that, where the lesser of precision and recall is greatest; figures are of another seed. A match of
+a planted video is right where it is its sub-type; of a good one no match with a sub-type is. A good video's own scene
+is left aside, every other match is wrong. Recall is of the planted videos. The same once more with 115 types offered
+that no video shows and whose names the encoder never read, those of the general seeds.
 
 In a first trial these 115 were among the types, `positive` was the one name of all good videos, and frames stood in
 black squares: 235 of 318 wrong matches were with the 115, and precision and recall were 0.74 and 0.75. A tiny tower of
 texts that read 41 names says nothing of others; so these are now asked apart.
 
-The settings were fixed before the seed that is reported was looked at.
+Two trials followed with everyday types and k = 5: 0.84 and 0.85 after 1,800 steps, then 0.88 and 0.87 with clearer
+looks of siblings, where the right type was the nearest of 0.91 of the planted videos; with k = 1 it was 0.89 and 0.90,
+and with the 115 others 0.88 and 0.89. The settings below, twice as many steps and a k that is chosen, were fixed before
+the seed that is reported was looked at. Predicted: k = 1, precision 0.91 to 0.93 and recall 0.91 to 0.93 with the known
+types, two to four categories below 0.88 in either; with the 115 others both a point or two lower.
 """
 
 import os
@@ -50,15 +54,15 @@ class SubTypesSettings:
     seed_taught: int = 11
     seed_to_choose: int = 12
     seed_to_report: int = 13
-    taught: int = int(os.environ.get("SUBTYPES_TAUGHT", "10000"))
+    taught: int = int(os.environ.get("SUBTYPES_TAUGHT", "12000"))
     chosen_on: int = 1_500
     reported: int = 3_000
     good: float = 0.2
     frames_taught: int = 1
     frames: int = 3
     longest_px: int = 64
-    k: int = 5
-    encoder: TinySettings = TinySettings(hidden=64, rate=2e-3, steps=int(os.environ.get("SUBTYPES_STEPS", "1800")))
+    ks: tuple[int, ...] = (1, 2, 5)
+    encoder: TinySettings = TinySettings(hidden=64, rate=2e-3, steps=int(os.environ.get("SUBTYPES_STEPS", "3600")))
 
 
 class Matched(NamedTuple):
@@ -88,20 +92,37 @@ def measure() -> dict[str, Any]:
         known = [*planted_nodes(), *everyday_nodes()]
         figures = {}
         for name, types in {"known types": known, "and 115 others": [*known, *read_seeds(SEEDS).leaves]}.items():
-            search = Search(encoder.texts([TypeTexts().of(node) for node in types]), settings.k)
-            line = balanced_line(to_choose, search.nearest(embedded[0]), types)
-            figures[name] = _told(name, line, to_report, search.nearest(embedded[1]), types)
+            types_T_D = encoder.texts([TypeTexts().of(node) for node in types])
+            k, line = _chosen(to_choose, embedded[0], types_T_D, types, settings)
+            figures[name] = _told(name, k, line, to_report, Search(types_T_D, k).nearest(embedded[1]), types)
     return figures
 
 
+def _chosen(
+    videos: Sequence[SubTypeVideo],
+    embedded: Floats,
+    types_T_D: Floats,
+    types: Sequence[TypeNode],
+    settings: SubTypesSettings,
+) -> tuple[int, float]:
+    """The k and its cosine that are worth most on the videos for that."""
+    found = []
+    for k in settings.ks:
+        nearest = Search(types_T_D, k).nearest(embedded)
+        line = balanced_line(videos, nearest, types)
+        found.append((worth(videos, nearest, types, line), k, line))
+    _, k, line = max(found)
+    return k, line
+
+
 def _told(
-    name: str, line: float, videos: Sequence[SubTypeVideo], nearest: Nearest, types: Sequence[TypeNode]
+    name: str, k: int, line: float, videos: Sequence[SubTypeVideo], nearest: Nearest, types: Sequence[TypeNode]
 ) -> dict[str, Any]:
     found = matched(videos, nearest, types, line)
     precision, recall = precision_of(found), recall_of(videos, found)
-    click.echo(f"\n{name}: {len(types)} types, matched from a cosine of {line:.3f} on, {len(videos)} videos")
+    click.echo(f"\n{name}: {len(types)} types, the {k} nearest from a cosine of {line:.3f} on, {len(videos)} videos")
     click.echo(f"{'over all':22} precision {precision}  recall {recall}")
-    figures: dict[str, Any] = {"line": line, "precision": precision.value, "recall": recall.value}
+    figures: dict[str, Any] = {"k": k, "line": line, "precision": precision.value, "recall": recall.value}
     for category in VIOLATIVE:
         precision, recall = precision_of(found, category), recall_of(videos, found, category)
         figures[category.value] = {"precision": precision.value, "recall": recall.value}
@@ -150,15 +171,18 @@ def recall_of(videos: Sequence[SubTypeVideo], found: Found, category: Category |
 
 
 def balanced_line(videos: Sequence[SubTypeVideo], nearest: Nearest, types: Sequence[TypeNode]) -> float:
-    """The cosine at which the lesser of precision and recall is greatest; of such ones, where their sum is."""
+    """The cosine that is worth most."""
     tried = np.quantile(nearest.cosines[:, :2], np.linspace(0.0, 0.995, 400)).tolist()
+    return max(tried, key=lambda line: worth(videos, nearest, types, line))
 
-    def worth(line: float) -> tuple[float, float]:
-        found = matched(videos, nearest, types, line)
-        precision, recall = precision_of(found).value, recall_of(videos, found).value
-        return min(precision, recall), precision + recall
 
-    return max(tried, key=worth)
+def worth(
+    videos: Sequence[SubTypeVideo], nearest: Nearest, types: Sequence[TypeNode], line: float
+) -> tuple[float, float]:
+    """The lesser of precision and recall at a cosine, and where that is the same, their sum."""
+    found = matched(videos, nearest, types, line)
+    precision, recall = precision_of(found).value, recall_of(videos, found).value
+    return min(precision, recall), precision + recall
 
 
 def _taught(settings: SubTypesSettings, out: Path) -> DualEncoder:
