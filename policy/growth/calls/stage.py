@@ -123,9 +123,7 @@ async def run_stage(stage: Stage[T], asker: Asker, *, advance: Callable[[int], N
     endpoint that the stage cannot do without is away, `BadInputError` where one refuses what it is asked, or the
     folder was made of something else; what was answered by then is kept.
     """
-    sources = parts_of(stage.source)
-    if not sources:
-        raise BadInputError(f"{stage.source}: holds no part, the step before has not run")
+    sources = sources_of(stage)
     check_ends_at(stage.folder, len(sources))
     stage.folder.mkdir(parents=True, exist_ok=True)
     waiting = []
@@ -155,6 +153,13 @@ async def run_stage(stage: Stage[T], asker: Asker, *, advance: Callable[[int], N
     if halt.error is not None and report.stopped is None:
         raise halt.error
     return report
+
+
+def sources_of(stage: Stage[T]) -> list[Path]:
+    """The parts that a stage is made of; raises `BadInputError` where there is none."""
+    if not (sources := parts_of(stage.source)):
+        raise BadInputError(f"{stage.source}: holds no part, the step before has not run")
+    return sources
 
 
 async def _make(

@@ -140,7 +140,9 @@ def export(home: Path, out: Path, datasets: bool) -> None:
 
     with progress_of(len(parts_of(home / "judged")), "exporting") as advance:
         done = exporting.export(home, out, datasets=datasets, advance=advance)
-    click.echo(f"{done.samples} samples of {done.pictures} pictures in {out}")
+    left = len(parts_of(home / "questions")) - len(parts_of(home / "judged"))
+    more = f", {left} parts are not judged yet" if left else ""
+    click.echo(f"{done.samples} samples of {done.pictures} pictures in {out}{more}")
 
 
 def _endpoint(url: str, model: str, asked: Mapping[str, Any], *, key: str = KEY) -> "Endpoint":
@@ -167,7 +169,7 @@ def _asking(asked: Mapping[str, Any], seats: tuple[str, ...]) -> "AskingSettings
 
 def _run(home: Path, stage: "Stage[Any]", seats: "Mapping[str, Endpoint]", settings: "AskingSettings") -> None:
     from policy.growth.calls.asker import asking
-    from policy.growth.calls.stage import run_stage
+    from policy.growth.calls.stage import run_stage, sources_of
     from policy.growth.parts import alone_in, totals
 
     async def run() -> "tuple[StageReport, int]":
@@ -176,6 +178,7 @@ def _run(home: Path, stage: "Stage[Any]", seats: "Mapping[str, Endpoint]", setti
                 report = await run_stage(stage, asker, advance=advance)
             return report, asker.calls
 
+    sources_of(stage)  # before the lock, which makes the folder
     with alone_in(home):
         report, calls = asyncio.run(run())
     click.echo(told(report, calls))

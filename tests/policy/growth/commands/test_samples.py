@@ -139,6 +139,9 @@ def test_a_step_before_its_time_in_another_taxonomy_or_beside_another_run_is_ref
     home, llm = matched(tmp_path / "home", n=4, part=4), ("--llm", f"{at}/llm/v1")
     with pytest.raises(BadInputError, match="struck: holds no part, the step before has not run"):
         run(*typed("questions", home, *llm))
+    with pytest.raises(BadInputError, match="matches: holds no part, the step before has not run"):
+        run(*typed("strike", tmp_path / "hmoe", *llm))
+    assert not (tmp_path / "hmoe").exists()
     with pytest.raises(BadInputError, match="judged: holds no part, `precedent taxonomy referee` makes them"):
         run("export", str(home), "--out", str(tmp_path / "out"))
     run(*typed("strike", home, *llm))
@@ -149,6 +152,17 @@ def test_a_step_before_its_time_in_another_taxonomy_or_beside_another_run_is_ref
     write_taxonomy(type(TYPES)(TYPES.nodes[:1]), tmp_path / "taxonomy")
     with pytest.raises(BadInputError, match="must be of a type of the taxonomy"):
         run(*typed("questions", home, *llm))
+
+
+def test_an_export_before_all_is_judged_says_so(at: str, tmp_path: Path) -> None:
+    home, llm = matched(tmp_path / "home", n=12, part=4), ("--llm", f"{at}/llm/v1")
+    judges = [f"--referee={at}/referee-{number}/v1" for number in (1, 2, 3)]
+    run(*typed("strike", home, *llm))
+    run(*typed("questions", home, *llm))
+    with pytest.raises(CheckFailedError, match=r"judged: budget of 2,500 tokens: 2,\d+ are spent, 2 parts are left"):
+        run(*typed("referee", home, *judges, "--parallel", 1, "--budget-tokens", 2_500))
+    done = run("export", str(home), "--out", str(tmp_path / "out")).output
+    assert re.fullmatch(r"\d+ samples of \d+ pictures in \S+, 2 parts are not judged yet\n", done)
 
 
 @pytest.mark.parametrize(
