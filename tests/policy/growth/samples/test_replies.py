@@ -76,7 +76,14 @@ def test_a_count_is_a_whole_number_in_its_range(found: object, counts: bool) -> 
 
 @pytest.mark.parametrize(
     ("at_most", "shown"),
-    [(1, ["0"]), (2, ["0", "6"]), (3, ["0", "3", "6"]), (4, ["0", "2", "4", "6"]), (9, list("0123456"))],
+    [
+        (1, ["0"]),
+        (2, ["0", "6"]),
+        (3, ["0", "3", "6"]),
+        (4, ["0", "2", "4", "6"]),
+        (5, ["0", "2", "3", "4", "6"]),
+        (9, list("0123456")),
+    ],
 )
 def test_frames_are_spread_in_time_from_the_first_to_the_last(at_most: int, shown: list[str]) -> None:
     frames = [str(n).encode() for n in range(7)]
