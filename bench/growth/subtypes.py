@@ -17,6 +17,9 @@ looks of siblings, where the right type was the nearest of 0.91 of the planted v
 and with the 115 others 0.88 and 0.89. The settings below, twice as many steps and a k that is chosen, were fixed before
 the seed that is reported was looked at. Predicted: k = 1, precision 0.91 to 0.93 and recall 0.91 to 0.93 with the known
 types, two to four categories below 0.88 in either; with the 115 others both a point or two lower.
+
+Came: k = 1, precision 0.939 and recall 0.926; one category below 0.88 in either (`exaggerated_claims`, recall 0.84);
+with the 115 others 0.924 and 0.917. So precision was a point better than predicted, the rest as predicted or better.
 """
 
 import os
