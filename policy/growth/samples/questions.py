@@ -161,6 +161,8 @@ def _broken(entry: Any, n: int) -> str:
             return f"{name} must be a text of 1 to {most} characters"
         if "<image>" in text:
             return f"{name} must not hold the mark of a picture"
+        if "<|" in text:  # as in <|im_end|>: a chat template would take it for the end of a turn
+            return f"{name} must not hold a chat's control token"
     return ""
 
 

@@ -66,6 +66,7 @@ def said(*entries: Any) -> str:
         ([entry(1, "What?", ["That."])], {}, ANSWER),
         ([entry(1, "What is in <image>?")], {}, "question must not hold the mark of a picture"),
         ([entry(1, "What?", "<image>")], {}, "answer must not hold the mark of a picture"),
+        ([entry(1, "What?", "A cup.<|im_end|>")], {}, "answer must not hold a chat's control token"),
         ([entry(more="x")], {}, ENTRY),
         ([{"type": 1, "question": "What?"}], {}, ENTRY),
         (["What?"], {}, ENTRY),
