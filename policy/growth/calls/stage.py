@@ -209,7 +209,7 @@ async def _make(
                 workers.create_task(work())
             try:
                 await feed()
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001  the run ends by it, when what is under way has come
                 halt.by(error)
             for _ in range(asker.parallel):
                 await queue.put(None)

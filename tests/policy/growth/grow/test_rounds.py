@@ -59,7 +59,12 @@ def test_it_grows_level_by_level_and_asks_again_with_what_now_exists(tmp_path: P
             "Text~Signs": [lines("Shop names")],
         }
     )
-    client = Answering(lambda path, there: seen.append(("~".join(path), there)) or says(path, there))  # type: ignore[func-returns-value]
+
+    def noted(path: tuple[str, ...], there: list[str]) -> str:
+        seen.append(("~".join(path), there))
+        return says(path, there)
+
+    client = Answering(noted)
     growth = grown(tmp_path, asker_of(client, parallel=1), GrowthSettings(levels=3))
     assert seen == [
         ("Charts", ["Bars"]),
