@@ -11,7 +11,7 @@ from contracts.topics import CASES_APPEALS
 from streams.clerk.metrics import ClerkMetrics
 from streams.clerk.rounds import Duty, keep
 from streams.kafka.agents import AgentConfig, Agents, Carry, consume
-from streams.worker.metrics import serve_metrics
+from streams.watching.serving import serve_metrics
 from streams.worker.patience import AbandonedError, Patience
 
 log = logging.getLogger(__name__)

@@ -1,78 +1,17 @@
 """What a worker did, batch by batch, as Prometheus metrics; and whether its commits still make progress."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import HistogramMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from contracts.errors import BadInputError
 from contracts.releases import Pin
 from contracts.verdicts import Verdict
+from streams.watching.histogram import BatchHistogram
+from streams.watching.progress import Progress
 
 LATENCY_BUCKETS_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 60.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-STALLED_AFTER_S = 60.0
-
-
-class BatchHistogram(Collector):
-    """A histogram that takes a whole batch at once, in one vectorised step."""
-
-    def __init__(self, name: str, words: str, buckets_s: Sequence[float], registry: CollectorRegistry) -> None:
-        self._name, self._words = name, words
-        self._bounds = np.array(buckets_s)
-        self._counts = np.zeros(len(buckets_s) + 1, np.int64)
-        self._sum = 0.0
-        self._lock = threading.Lock()
-        registry.register(self)
-
-    def observe(self, values: npt.NDArray[np.float64]) -> None:
-        """Count B values."""
-        counts = np.bincount(np.searchsorted(self._bounds, values), minlength=len(self._counts))
-        with self._lock:
-            self._counts += counts
-            self._sum += float(values.sum())
-
-    def collect(self) -> Iterator[Metric]:
-        with self._lock:
-            cumulative = np.cumsum(self._counts).tolist()
-            total = self._sum
-        names = [*(f"{bound:g}" for bound in self._bounds), "+Inf"]
-        yield HistogramMetricFamily(
-            self._name, self._words, buckets=list(zip(names, cumulative, strict=True)), sum_value=total
-        )
-
-
-class Progress:
-    """Liveness by commits: alive while they advance, while nothing is left to do, or while a part is awaited."""
-
-    def __init__(self, *, stalled_after_s: float = STALLED_AFTER_S, now: Callable[[], float] = time.monotonic):
-        self._now = now
-        self._stalled_after_s = stalled_after_s
-        self._committed: dict[int, int] = {}
-        self._advanced_at = now()
-
-    def see(self, committed: Mapping[int, int], lag: int, *, waiting: bool) -> None:
-        """Note the committed offsets, and how many events are behind them."""
-        if lag == 0 or waiting or dict(committed) != self._committed:
-            self._advanced_at = self._now()
-        self._committed = dict(committed)
-
-    @property
-    def idle_s(self) -> float:
-        """Seconds for which there was work, nobody to wait for, and no commit."""
-        return self._now() - self._advanced_at
-
-    @property
-    def alive(self) -> bool:
-        return self.idle_s < self._stalled_after_s
 
 
 class WorkerMetrics:
@@ -172,51 +111,3 @@ class WorkerMetrics:
         self._held = set(lag)
         waiting = any(seconds > 0 for seconds in self._waited_for.values())
         self.progress.see(committed, sum(lag.values()), waiting=waiting)
-
-
-class Liveness(Protocol):
-    """Whether there is progress, and for how long there was none."""
-
-    @property
-    def alive(self) -> bool: ...
-    @property
-    def idle_s(self) -> float: ...
-
-
-class Observed(Protocol):
-    """What a part shows of itself."""
-
-    @property
-    def registry(self) -> CollectorRegistry: ...
-    @property
-    def progress(self) -> Liveness: ...
-
-
-def serve_metrics(metrics: Observed, *, host: str = "127.0.0.1", port: int = 0) -> ThreadingHTTPServer:
-    """Serve /metrics, and /live (200 while there is progress, else 503), from a daemon thread."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path == "/live":
-                status = 200 if metrics.progress.alive else 503
-                body, kind = f"no progress for {metrics.progress.idle_s:.1f} s\n".encode(), "text/plain"
-            elif self.path == "/metrics":
-                status, body, kind = 200, generate_latest(metrics.registry), CONTENT_TYPE_LATEST
-            else:
-                status, body, kind = 404, b"only /metrics and /live\n", "text/plain"
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing: a scrape is not news."""
-
-    try:
-        server = ThreadingHTTPServer((host, port), Handler)
-    except OSError as error:
-        raise BadInputError(f"--metrics-port {port}: {error.strerror}") from error
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    return server

@@ -11,9 +11,10 @@ from contracts.topics import VIDEOS_UPLOADED
 from contracts.videos import VideoUploaded
 from streams.kafka.agents import AgentConfig, Agents, consume
 from streams.moderation import Parts, Policy
+from streams.watching.serving import serve_metrics
 from streams.worker.carry import Carrier
 from streams.worker.follower import ReleaseFollower
-from streams.worker.metrics import WorkerMetrics, serve_metrics
+from streams.worker.metrics import WorkerMetrics
 from streams.worker.patience import Outlets, Patience
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,10 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from contracts.errors import BadInputError
-from streams.worker.metrics import BatchHistogram, Progress, WorkerMetrics, serve_metrics
+from streams.watching.histogram import BatchHistogram
+from streams.watching.progress import Progress
+from streams.watching.serving import serve_metrics
+from streams.worker.metrics import WorkerMetrics
 
 
 def test_a_batch_is_counted_into_the_buckets_that_prometheus_would_count_it_into():
