@@ -98,7 +98,7 @@ def measure() -> dict[str, Any]:
 
 def _send(stack: Stack, log: Log, order: np.ndarray) -> float:
     """Events a second from the first that is sent to the last that is inserted and committed."""
-    producer = PacedProducer(stack.broker, {VIDEOS_IMPRESSIONS.name: "precedent-sink"})
+    producer = PacedProducer(stack.kafka, {VIDEOS_IMPRESSIONS.name: "precedent-sink"})
     started = time.perf_counter()
     producer.send(log.records(order))
     producer.wait_until_read()

@@ -37,6 +37,7 @@ from policy.publication.publish import approve_held
 from policy.releases import promote
 from serving.releases import ReleasesRoot
 from simulation.uploads import text_uploads
+from streams.kafka.connection import Connection
 from streams.stack import embedded_stack
 
 ROUNDS = 5
@@ -68,7 +69,7 @@ def measure(rounds: int = ROUNDS) -> dict[str, Any]:
         promote(root, trained.path, now=datetime.now(UTC))
         line = trained.release.thresholds.toxicity
         with embedded_stack(folder / "state", root.path, workers=2, docket=folder / "docket") as stack:
-            docket, videos = Docket(folder / "docket"), _Videos(stack.broker)
+            docket, videos = Docket(folder / "docket"), _Videos(stack.kafka)
             videos.judge_all(list(text_uploads(TRAFFIC, seed=77)))
             others = text_uploads(10_000, seed=78)
             found, approved = list[Round](), 0
@@ -167,10 +168,10 @@ def _like(words: VideoUploaded, number: int) -> Iterator[VideoUploaded]:
 class _Videos:
     """Sends uploads and waits for their verdicts, noting when each came."""
 
-    def __init__(self, broker: str) -> None:
-        self._producer = Producer({"bootstrap.servers": broker, "linger.ms": 1, "log_level": 2})
+    def __init__(self, broker: Connection) -> None:
+        self._producer = Producer(broker.client({"linger.ms": 1, "log_level": 2}))
         self._reader = Consumer(
-            {"bootstrap.servers": broker, "group.id": "bench-ruling", "enable.auto.commit": False, "log_level": 2}
+            broker.client({"group.id": "bench-ruling", "enable.auto.commit": False, "log_level": 2})
         )
         topic = VIDEOS_VERDICTS.name
         partitions = self._reader.list_topics(topic, timeout=10.0).topics[topic].partitions

@@ -1,6 +1,5 @@
 """The environment in, one frozen settings model out; every address has the prefix PRECEDENT_."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -8,28 +7,26 @@ from pydantic import AfterValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.errors import BadInputError, first_reason
-
-_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,/\[\]]+):[0-9]{1,5}")
+from streams.kafka.connection import HOST_PORT
 
 
 def _host_ports(servers: str) -> str:
-    if broken := [server for server in servers.split(",") if not _HOST_PORT.fullmatch(server)]:
+    if broken := [server for server in servers.split(",") if not HOST_PORT.fullmatch(server)]:
         msg = f"{broken[0]!r} must be HOST:PORT"
         raise ValueError(msg)
     return servers
 
 
 class StreamSettings(BaseSettings):
-    """Where the streams find the other parts; features have a config of their own (`features.store`).
+    """Where the streams find the other parts, but for Kafka and the features, which have records of their own.
 
-    broker: bootstrap servers, comma-separated HOST:PORT.     triton: HOST:PORT of its gRPC endpoint.
+    triton: HOST:PORT of its gRPC endpoint.
     warehouse: http://user:password@host:port/database.       releases: the folder with pointer.json.
     media_roots: folders that media may lie in, separated by `:`.   group: the workers' consumer group.
     """
 
     model_config = SettingsConfigDict(env_prefix="PRECEDENT_", frozen=True, extra="ignore")
 
-    broker: Annotated[str, AfterValidator(_host_ports)] = "127.0.0.1:9092"
     triton: Annotated[str, AfterValidator(_host_ports)] = "127.0.0.1:8001"
     warehouse: str = ""
     releases: Path = Path(".state/releases")

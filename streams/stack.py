@@ -5,6 +5,7 @@ messages to STATE/logs. The environment that the parts were given is in `Stack.e
 with it reaches the same broker, Triton, features and warehouse.
 """
 
+import os
 import secrets
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from streams.kafka.connection import VARIABLES, Connection
 from streams.processes import Part, Parts
 from warehouse.address import WarehouseAddress
 
@@ -33,6 +35,11 @@ class Stack:
     @property
     def broker(self) -> str:
         return self.environment["PRECEDENT_BROKER"]
+
+    @property
+    def kafka(self) -> Connection:
+        """The same broker, with what a client of it needs to say."""
+        return Connection.from_environment({**os.environ, **self.environment})
 
     @property
     def warehouse(self) -> str | None:
@@ -83,7 +90,8 @@ def embedded_stack(
 ) -> Iterator[Stack]:
     """Run the embedded parts while the context is open; the pointer in `releases` must name a release.
 
-    Without `triton` the workers score in their own processes. `broker` is the address of another Kafka to use.
+    Without `triton` the workers score in their own processes. `broker` is the address of another Kafka to use,
+    with what our own environment says of Kafka.
     With a `docket`, which needs the warehouse, a clerk works on it, and the court serves it if it is given options.
     Raises `DependencyError` with the end of its log when a part does not become ready.
     """
@@ -99,6 +107,9 @@ def embedded_stack(
         options = worker_options if triton else (*worker_options, "--in-process")
         stack = Stack(environment, parts, state, options)
         own_broker = None if broker else stack.start("broker", "broker")
+        if own_broker is not None:
+            # in the clear whatever we were told of another Kafka, and it forgets its producers when it ends
+            environment |= dict.fromkeys(VARIABLES, "") | {"PRECEDENT_KAFKA_IDEMPOTENT": "false"}
         model_server = stack.start("triton", "triton", "--port", "0") if triton else None
         writer = stack.start("features", "features", "writer")
         if warehouse:

@@ -27,6 +27,7 @@ from streams.clerk.notebook import Notebook
 from streams.clerk.rounds import Duty, aside
 from streams.clerk.run import Assembly
 from streams.clerk.shelf import ReleaseShelf
+from streams.kafka.connection import Connection
 from streams.kafka.delivery import ConfirmedProducer
 from streams.worker.assemble import PoolPerShape
 from warehouse.address import WarehouseAddress
@@ -68,7 +69,7 @@ class ClerkConfig:
 def assemble(
     config: ClerkConfig,
     *,
-    broker: str,
+    broker: Connection,
     warehouse: WarehouseAddress,
     docket: Docket,
     notebook: Notebook,

@@ -65,9 +65,11 @@ def clerk(
     from streams.clerk.notebook import Notebook, audit_salt
     from streams.clerk.run import run_clerk
     from streams.kafka.agents import AgentConfig, use_fast_loop
+    from streams.settings import StreamSettings
 
     log_to_stderr()
-    settings, address = broker_and_warehouse()
+    settings = StreamSettings.from_environment()
+    broker, address = broker_and_warehouse()
     register = Docket(docket)
     notebook = Notebook(docket)
     config = ClerkConfig(audit_salt(docket, os.environ), pace=pace, window=WindowSettings(days=days), decoders=decoders)
@@ -75,7 +77,7 @@ def clerk(
     async def run() -> None:
         assembly = assemble(
             config,
-            broker=settings.broker,
+            broker=broker,
             warehouse=address,
             docket=register,
             notebook=notebook,
@@ -87,7 +89,7 @@ def clerk(
         )
         await run_clerk(
             AgentConfig(
-                settings.broker,
+                broker,
                 "precedent-clerk",
                 take_max=200,
                 take_within_s=0.2,

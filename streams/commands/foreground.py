@@ -2,13 +2,14 @@
 
 import json
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from streams.settings import StreamSettings
+    from streams.kafka.connection import Connection
     from warehouse.address import WarehouseAddress
 
 
@@ -17,13 +18,12 @@ def ready(part: str, address: str, **more: object) -> None:
     click.echo(json.dumps({"part": part, "address": address, **more}))
 
 
-def broker_and_warehouse() -> "tuple[StreamSettings, WarehouseAddress]":
-    """The environment's settings and the warehouse's address; raises `BadInputError` naming the variable."""
-    from streams.settings import StreamSettings
-    from warehouse.address import VARIABLE, address_in
+def broker_and_warehouse() -> "tuple[Connection, WarehouseAddress]":
+    """How Kafka and the warehouse are reached; raises `BadInputError` naming the variable."""
+    from streams.kafka.connection import Connection
+    from warehouse.address import address_in
 
-    settings = StreamSettings.from_environment()
-    return settings, address_in({VARIABLE: settings.warehouse})
+    return Connection.from_environment(os.environ), address_in(os.environ)
 
 
 def log_to_stderr() -> None:

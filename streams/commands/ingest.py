@@ -46,10 +46,10 @@ def sink(batch: int, linger_ms: float, session_timeout: float) -> None:
     from streams.ingest.inserts import FREQUENT, LateWarehouse
 
     log_to_stderr()
-    settings, address = broker_and_warehouse()
-    config = SinkConfig(settings.broker, batch=batch, linger_s=linger_ms / 1000.0, session_timeout_s=session_timeout)
+    broker, address = broker_and_warehouse()
+    config = SinkConfig(broker, batch=batch, linger_s=linger_ms / 1000.0, session_timeout_s=session_timeout)
     inserts = LateWarehouse(address).inserts(FREQUENT)
-    run_sink(config, inserts, stop_on_signals(), ready=lambda: ready("sink", settings.broker))
+    run_sink(config, inserts, stop_on_signals(), ready=lambda: ready("sink", broker.servers))
 
 
 @click.command()
@@ -71,11 +71,11 @@ def recorder(session_timeout: float) -> None:
     from streams.kafka.delivery import ConfirmedProducer
 
     log_to_stderr()
-    settings, address = broker_and_warehouse()
+    broker, address = broker_and_warehouse()
     config = AgentConfig(
-        settings.broker, "precedent-recorder", take_max=2_000, take_within_s=0.2, session_timeout_s=session_timeout
+        broker, "precedent-recorder", take_max=2_000, take_within_s=0.2, session_timeout_s=session_timeout
     )
-    producer = ConfirmedProducer(settings.broker, client_id="precedent-recorder")
+    producer = ConfirmedProducer(broker, client_id="precedent-recorder")
     use_fast_loop()
     asyncio.run(
         run_recorder(
@@ -83,7 +83,7 @@ def recorder(session_timeout: float) -> None:
             LateWarehouse(address).inserts(RARE),
             producer,
             now=lambda: datetime.now(UTC),
-            ready=lambda: ready("recorder", settings.broker),
+            ready=lambda: ready("recorder", broker.servers),
         )
     )
     producer.close()

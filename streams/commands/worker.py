@@ -49,14 +49,16 @@ def worker(
       PRECEDENT_BROKER=127.0.0.1:9092 PRECEDENT_TRITON=127.0.0.1:8001 precedent worker --releases .state/releases
     """
     from streams.kafka.agents import AgentConfig, use_fast_loop
+    from streams.kafka.connection import Connection
     from streams.settings import StreamSettings
     from streams.worker.assemble import assemble, make_scorer
     from streams.worker.run import run_worker
 
     log_to_stderr()
     settings = StreamSettings.from_environment(releases=releases)
+    broker = Connection.from_environment(os.environ)
     config = AgentConfig(
-        broker=settings.broker,
+        broker=broker,
         group=settings.group,
         take_max=take,
         take_within_s=within_ms / 1000.0,
@@ -68,7 +70,7 @@ def worker(
         assembly = assemble(
             scorer,
             FeaturesConfig.from_environment(os.environ),
-            broker=settings.broker,
+            broker=broker,
             releases=settings.releases,
             media_roots=settings.media_folders,
             decoders=decoders,

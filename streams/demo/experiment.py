@@ -30,6 +30,7 @@ from simulation.platform.population import Plan
 from simulation.platform.settings import TrendWave
 from simulation.reviewers import Reviewers
 from simulation.trends.settings import FRUIT_CUPS, SUBSIDY_WHEEL
+from streams.kafka.connection import Connection
 from streams.kafka.delivery import OutgoingRecord
 from streams.kafka.pacing import PacedProducer
 from streams.weeks.moderation import FROZEN, LEARNING, Refresh
@@ -171,7 +172,7 @@ class Outcome:
 
 
 def run_experiment(
-    broker: str,
+    broker: Connection,
     warehouse: str,
     folder: Path,
     plan: ExperimentPlan,
@@ -231,7 +232,7 @@ def _toml(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _send_all(broker: str, weeks: Weeks, world: World, advance: Callable[[int], None]) -> dict[str, int]:
+def _send_all(broker: Connection, weeks: Weeks, world: World, advance: Callable[[int], None]) -> dict[str, int]:
     """Send each day's events as they come, no faster than they are read; returns how many went on each topic."""
     sent = dict.fromkeys((topic.name for topic in READERS), 0)
     producer = PacedProducer(broker, {topic.name: group for topic, group in READERS.items()})

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from contracts.topics import VIDEOS_UPLOADED, VIDEOS_VERDICTS
 from contracts.verdicts import Verdict
 from contracts.videos import VideoUploaded
+from streams.kafka.connection import Connection
 
 
 @dataclass(slots=True)
@@ -27,7 +28,7 @@ class Judged:
 
 
 def moderate_all(
-    broker: str,
+    broker: Connection,
     uploads: Sequence[VideoUploaded],
     *,
     per_second: float,
@@ -38,7 +39,7 @@ def moderate_all(
 
     Stops waiting when nothing has come for `patience_s`.
     """
-    producer = Producer({"bootstrap.servers": broker, "linger.ms": 2, "log_level": 3})
+    producer = Producer(broker.client({"linger.ms": 2, "log_level": 3}))
     consumer = _from_now_on(broker, (VIDEOS_VERDICTS.name, VIDEOS_UPLOADED.dead))
     judged, due = Judged(), dict[str, float]()
     start = last = time.time() + 0.05
@@ -69,8 +70,8 @@ def moderate_all(
     return judged
 
 
-def _from_now_on(broker: str, topics: Sequence[str]) -> Consumer:
-    consumer = Consumer({"bootstrap.servers": broker, "group.id": "demo", "enable.auto.commit": False, "log_level": 3})
+def _from_now_on(broker: Connection, topics: Sequence[str]) -> Consumer:
+    consumer = Consumer(broker.client({"group.id": "demo", "enable.auto.commit": False, "log_level": 3}))
     ends = []
     for topic in topics:
         for partition in consumer.list_topics(topic, timeout=10.0).topics[topic].partitions:

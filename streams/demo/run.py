@@ -113,7 +113,7 @@ def run_demo(folder: Path, plan: DemoPlan, step: Steps) -> tuple[DemoSummary, Pa
             )
         with step("moderate", len(live)):
             judged = moderate_all(
-                stack.broker, [case.upload for case in live], per_second=plan.per_second, advance=step.advance
+                stack.kafka, [case.upload for case in live], per_second=plan.per_second, advance=step.advance
             )
         with step("look features up, rank, ask the warehouse"):
             fresh, ranking = _rank(stack, judged.verdicts, live)
@@ -207,7 +207,7 @@ def _rank(stack: Stack, verdicts: Sequence[Verdict], live: Sequence[DecidedCase]
 def _experiment(stack: Stack, folder: Path, plan: DemoPlan, step: Steps) -> Outcome:
     assert stack.warehouse is not None
     experiment = ExperimentPlan(plan.viewers, seed=plan.seed)
-    return run_experiment(stack.broker, stack.warehouse, folder, experiment, step, today=datetime.now(UTC).date())
+    return run_experiment(stack.kafka, stack.warehouse, folder, experiment, step, today=datetime.now(UTC).date())
 
 
 def _trend(stack: Stack, folder: Path, plan: DemoPlan, step: Steps) -> TrendOutcome:

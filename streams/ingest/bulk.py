@@ -23,6 +23,7 @@ from contracts.topics import Topic
 from serving.stopping import Stop
 from streams import edge
 from streams.collector import calm_collector
+from streams.kafka.connection import Connection
 from streams.kafka.delivery import ConfirmedProducer, OutgoingRecord
 from streams.kafka.records import of_letters
 
@@ -35,7 +36,7 @@ Insert = Callable[[Sequence[Event]], int]
 class SinkConfig:
     """How much is inserted at once: up to `batch` events, or what came within `linger_s`."""
 
-    broker: str
+    broker: Connection
     group: str = "precedent-sink"
     batch: int = 10_000
     linger_s: float = 0.5
@@ -60,16 +61,17 @@ def run_sink(config: SinkConfig, inserts: Mapping[Topic, Insert], stop: Stop, *,
     `ready` is called once, when the group has given out its partitions.
     """
     consumer = Consumer(
-        {
-            "bootstrap.servers": config.broker,
-            "group.id": config.group,
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-            "fetch.min.bytes": 1 << 20,
-            "fetch.wait.max.ms": 200,
-            "session.timeout.ms": int(config.session_timeout_s * 1000),
-            "log_level": 2,
-        },
+        config.broker.client(
+            {
+                "group.id": config.group,
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                "fetch.min.bytes": 1 << 20,
+                "fetch.wait.max.ms": 200,
+                "session.timeout.ms": int(config.session_timeout_s * 1000),
+                "log_level": 2,
+            }
+        ),
         logger=log,
     )
     producer = ConfirmedProducer(config.broker, client_id="precedent-sink")

@@ -30,7 +30,8 @@ from contracts.errors import CheckFailedError, DependencyError
 from contracts.topics import Topic
 from streams.collector import calm_collector
 from streams.edge import RawEvent
-from streams.kafka.transport import use_transport
+from streams.kafka.connection import Connection
+from streams.kafka.transport import credentials, use_transport
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def use_fast_loop() -> None:
 class AgentConfig:
     """How a group's member consumes: sizes in events, times in seconds."""
 
-    broker: str
+    broker: Connection
     group: str
     take_max: int = 256
     take_within_s: float = 0.05
@@ -213,7 +214,8 @@ def make_app(config: AgentConfig) -> faust.App:
     """Build the app; nothing is started and no connection is made."""
     app = faust.App(
         config.group,
-        broker=[f"kafka://{server}" for server in config.broker.split(",")],
+        broker=[f"kafka://{server}" for server in config.broker.servers.split(",")],
+        broker_credentials=credentials(config.broker),
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,

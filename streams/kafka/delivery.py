@@ -8,6 +8,7 @@ from typing import NamedTuple
 from confluent_kafka import KafkaException, Producer
 
 from contracts.errors import DependencyError
+from streams.kafka.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +29,22 @@ class ConfirmedProducer:
     request in flight keeps the order of a key through retries.
     """
 
-    def __init__(self, bootstrap: str, *, client_id: str, deadline_s: float = 10.0) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, broker: Connection, *, client_id: str, deadline_s: float = 10.0) -> None:
+        self._broker = broker
         self._deadline_s = deadline_s
         self._turn = asyncio.Lock()
         self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "client.id": client_id,
-                "acks": "all",
-                "linger.ms": 2,
-                "max.in.flight.requests.per.connection": 1,
-                "delivery.timeout.ms": int(deadline_s * 1000),
-                "socket.keepalive.enable": True,
-                "log_level": 2,
-            },
+            broker.client(
+                {
+                    "client.id": client_id,
+                    "acks": "all",
+                    "linger.ms": 2,
+                    "max.in.flight.requests.per.connection": 1,
+                    "delivery.timeout.ms": int(deadline_s * 1000),
+                    "socket.keepalive.enable": True,
+                    "log_level": 2,
+                }
+            ),
             logger=log,
         )
 
@@ -51,7 +53,7 @@ class ConfirmedProducer:
         try:
             await asyncio.get_running_loop().run_in_executor(None, lambda: self._producer.list_topics(timeout=1.0))
         except KafkaException as error:
-            raise DependencyError(f"broker {self._bootstrap} does not answer: {error}") from error
+            raise DependencyError(f"broker {self._broker.servers} does not answer: {error}") from error
 
     async def send(self, records: Sequence[OutgoingRecord]) -> None:
         """Deliver every record; raises `DependencyError` when one of them was not confirmed in time."""

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from contracts.errors import DependencyError
 from streams.kafka.broker import PARTITION_BYTES, PARTITIONS
+from streams.kafka.connection import Connection
 from streams.kafka.delivery import OutgoingRecord
 
 HELD_BYTES = PARTITIONS * PARTITION_BYTES // 2
@@ -26,10 +27,10 @@ class PacedProducer:
     """
 
     def __init__(
-        self, broker: str, readers: Mapping[str, str], *, held_bytes: int = HELD_BYTES, patience_s: float = 60.0
+        self, broker: Connection, readers: Mapping[str, str], *, held_bytes: int = HELD_BYTES, patience_s: float = 60.0
     ) -> None:
         self._producer = Producer(
-            {"bootstrap.servers": broker, "linger.ms": 5, "queue.buffering.max.messages": 200_000, "log_level": 3}
+            broker.client({"linger.ms": 5, "queue.buffering.max.messages": 200_000, "log_level": 3})
         )
         self._held_bytes = held_bytes
         self._patience_s = patience_s
@@ -88,12 +89,10 @@ class PacedProducer:
 class _Lane:
     """How far a topic's reader is behind what was sent here; the topic is taken to be read up to its end before."""
 
-    def __init__(self, broker: str, topic: str, group: str) -> None:
+    def __init__(self, broker: Connection, topic: str, group: str) -> None:
         self.topic, self.group = topic, group
         self.sent = self.sent_bytes = self.read = 0
-        self._consumer = Consumer(
-            {"bootstrap.servers": broker, "group.id": group, "enable.auto.commit": False, "log_level": 3}
-        )
+        self._consumer = Consumer(broker.client({"group.id": group, "enable.auto.commit": False, "log_level": 3}))
         partitions = self._consumer.list_topics(topic, timeout=10.0).topics[topic].partitions
         self._ends = {
             p: self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10.0)[1] for p in partitions

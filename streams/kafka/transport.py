@@ -28,7 +28,11 @@ import faust
 from aiokafka.coordinator.assignors.roundrobin import (  # type: ignore[import-untyped]
     RoundRobinPartitionAssignor,
 )
+from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers import aiokafka as driver
+from faust.types.auth import CredentialsT
+
+from streams.kafka.connection import Connection
 
 FETCH_MAX_WAIT_MS = 40
 FETCH_MIN_BYTES = 64 << 10
@@ -104,6 +108,16 @@ def use_transport(app: faust.App) -> None:
     """Let `app` consume through this transport and keep no tables; call it before the app declares an agent."""
     app.transport = Transport(app.conf.broker_consumer, app)
     app._create_directories = _no_folders
+
+
+def credentials(connection: Connection) -> CredentialsT | None:
+    """The same as Faust asks for it; None where the connection is in the clear and names nobody."""
+    security, context = connection.security, connection.ssl_context()
+    if security.sasl:
+        return SASLCredentials(
+            username=security.username, password=security.password, mechanism=security.mechanism, ssl_context=context
+        )
+    return SSLCredentials(context) if context is not None else None
 
 
 def _no_folders() -> None:

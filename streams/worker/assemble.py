@@ -12,6 +12,7 @@ from serving.preprocess.batch import preprocess
 from serving.preprocess.media import DecodePool, Frames, MediaError, PoolSettings
 from serving.releases import ReleasesRoot
 from serving.scorer import Scorer
+from streams.kafka.connection import Connection
 from streams.kafka.delivery import ConfirmedProducer
 from streams.moderation import Parts
 from streams.worker.candidate import CandidateOpinion
@@ -59,7 +60,7 @@ def assemble(
     scorer: Scorer,
     features: FeaturesConfig,
     *,
-    broker: str,
+    broker: Connection,
     releases: Path,
     media_roots: tuple[Path, ...],
     decoders: int,

@@ -8,15 +8,16 @@ import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from streams.clerk.notebook import Notebook
+from streams.kafka.connection import Connection
 from streams.processes import start_part
 from streams.stack import precedent
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     part = start_part("broker", precedent("broker"), log=tmp_path_factory.mktemp("broker") / "log")
     try:
-        yield part.address
+        yield Connection(part.address, idempotent=False)
     finally:
         part.end()
 
@@ -32,18 +33,12 @@ def notebook(tmp_path: Path) -> Iterator[Notebook]:
 class Topics:
     """Sends to topics and reads what is in them from the moment of its making."""
 
-    def __init__(self, broker: str) -> None:
+    def __init__(self, broker: Connection) -> None:
         self.broker = broker
-        self._producer = Producer({"bootstrap.servers": broker, "linger.ms": 1, "log_level": 0})
+        self._producer = Producer(broker.client({"linger.ms": 1, "log_level": 0}))
         self._from: dict[str, list[TopicPartition]] = {}
         self._reader = Consumer(
-            {
-                "bootstrap.servers": broker,
-                "group.id": "reader",
-                "enable.auto.commit": False,
-                "fetch.wait.max.ms": 20,
-                "log_level": 0,
-            }
+            broker.client({"group.id": "reader", "enable.auto.commit": False, "fetch.wait.max.ms": 20, "log_level": 0})
         )
         self._kept: dict[str, list[Message]] = {}
 
@@ -81,7 +76,7 @@ class Topics:
 
 
 @pytest.fixture
-def topics(broker: str) -> Iterator[Topics]:
+def topics(broker: Connection) -> Iterator[Topics]:
     opened = Topics(broker)
     yield opened
     opened.close()

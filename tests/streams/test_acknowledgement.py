@@ -9,6 +9,7 @@ import pytest
 from contracts.topics import VIDEOS_UPLOADED
 from streams.edge import RawEvent
 from streams.kafka.agents import AgentConfig, Agents
+from streams.kafka.connection import Connection
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Play:
         self.acked: list[int] = []
         self.gates = Gates()
         self.agents = Agents(
-            AgentConfig("127.0.0.1:1", "test", in_flight=in_flight), {VIDEOS_UPLOADED: self.gates.carry}
+            AgentConfig(Connection("127.0.0.1:1"), "test", in_flight=in_flight), {VIDEOS_UPLOADED: self.gates.carry}
         )
         self.lane = self.agents.lanes[VIDEOS_UPLOADED.name]
         self.generation(1)

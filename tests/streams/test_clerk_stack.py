@@ -62,7 +62,7 @@ def database(stack: Stack) -> Iterator[Client]:
 
 @pytest.fixture
 def topics(stack: Stack) -> Iterator[Topics]:
-    opened = Topics(stack.broker)
+    opened = Topics(stack.kafka)
     opened.watch(CASES_OPENED.name, CASES_APPEALS.dead, VIDEOS_UPLOADED.name)
     yield opened
     opened.close()

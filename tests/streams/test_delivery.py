@@ -7,6 +7,7 @@ import pytest
 
 from contracts.errors import DependencyError
 from streams.kafka.broker import PARTITION_BYTES
+from streams.kafka.connection import Connection
 from streams.kafka.delivery import ConfirmedProducer, OutgoingRecord
 from streams.processes import start_part
 from streams.stack import precedent
@@ -15,7 +16,7 @@ from tests.streams.conftest import Topics
 TOPIC, OTHER = "cases.opened", "cases.appeals"
 
 
-def test_what_was_sent_is_in_the_topic_and_a_keys_records_keep_their_order(broker: str, topics: Topics):
+def test_what_was_sent_is_in_the_topic_and_a_keys_records_keep_their_order(broker: Connection, topics: Topics):
     topics.watch(TOPIC)
     producer = ConfirmedProducer(broker, client_id="test")
     records = [OutgoingRecord(TOPIC, b"k%d" % (n % 3), b"%d" % n) for n in range(999)]
@@ -31,14 +32,14 @@ def test_what_was_sent_is_in_the_topic_and_a_keys_records_keep_their_order(broke
 
 
 def test_nothing_to_send_needs_no_broker():
-    producer = ConfirmedProducer("127.0.0.1:1", client_id="test")
+    producer = ConfirmedProducer(Connection("127.0.0.1:1"), client_id="test")
     asyncio.run(producer.send([]))
     producer.close()
 
 
 def test_a_broker_that_is_away_is_a_dependency_that_does_not_answer(tmp_path: Path):
     part = start_part("broker", precedent("broker"), log=tmp_path / "log")
-    producer = ConfirmedProducer(part.address, client_id="test", deadline_s=1.0)
+    producer = ConfirmedProducer(Connection(part.address), client_id="test", deadline_s=1.0)
     producer.send_now([OutgoingRecord(TOPIC, None, b"first")])
     part.end()
 
@@ -47,7 +48,7 @@ def test_a_broker_that_is_away_is_a_dependency_that_does_not_answer(tmp_path: Pa
     producer.close()
 
 
-def test_the_embedded_broker_forgets_the_oldest_beyond_its_bound(broker: str, topics: Topics):
+def test_the_embedded_broker_forgets_the_oldest_beyond_its_bound(broker: Connection, topics: Topics):
     """Why producers of the embedded broker pace themselves."""
     producer = ConfirmedProducer(broker, client_id="test")
     chunk = 500_000

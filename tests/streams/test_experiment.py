@@ -81,7 +81,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Rows]:
     with embedded_stack(folder / "state", folder / "releases", workers=0, triton=False) as stack:
         assert stack.warehouse is not None
         steps = Steps()
-        outcome = run_experiment(stack.broker, stack.warehouse, folder, PLAN, steps, today=TODAY, refresh=kept)
+        outcome = run_experiment(stack.kafka, stack.warehouse, folder, PLAN, steps, today=TODAY, refresh=kept)
         assert len(steps.names) == 5
         assert steps.advanced == 2 * (PLAN.pre_days + PLAN.days)
         sql = f"""

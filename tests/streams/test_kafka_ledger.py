@@ -49,7 +49,7 @@ def stack(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
 def test_the_ledger_balances_although_workers_are_killed(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    topics = Topics(stack.broker)
+    topics = Topics(stack.kafka)
     topics.watch(VIDEOS_VERDICTS.name, VIDEOS_UPLOADED.dead)
     names = [f"ledger-{batch}-{n}" for batch in range(N_BATCHES) for n in range(N_EACH)]
     for batch in range(N_BATCHES):

@@ -12,6 +12,7 @@ from contracts.records import Event
 from contracts.topics import USERS_SESSIONS
 from contracts.viewers import UserSession
 from streams.ingest.bulk import SinkConfig, run_sink
+from streams.kafka.connection import Connection
 from streams.kafka.delivery import OutgoingRecord
 from streams.kafka.pacing import PacedProducer
 
@@ -26,7 +27,7 @@ def sessions(group: str, count: int) -> Iterator[OutgoingRecord]:
 
 
 @contextmanager
-def reading(broker: str, group: str, seen: list[str]) -> Iterator[None]:
+def reading(broker: Connection, group: str, seen: list[str]) -> Iterator[None]:
     """A sink that notes the events of its group's name."""
     stop, ready = threading.Event(), threading.Event()
 
@@ -47,7 +48,7 @@ def reading(broker: str, group: str, seen: list[str]) -> Iterator[None]:
         thread.join()
 
 
-def test_all_that_is_sent_was_read_when_the_wait_is_over(broker: str) -> None:
+def test_all_that_is_sent_was_read_when_the_wait_is_over(broker: Connection) -> None:
     seen: list[str] = []
     producer = PacedProducer(broker, {USERS_SESSIONS.name: "paced"}, held_bytes=100_000)
     with reading(broker, "paced", seen):
@@ -57,7 +58,7 @@ def test_all_that_is_sent_was_read_when_the_wait_is_over(broker: str) -> None:
     producer.close()
 
 
-def test_nobody_who_reads_is_waited_for_only_so_long_and_named(broker: str) -> None:
+def test_nobody_who_reads_is_waited_for_only_so_long_and_named(broker: Connection) -> None:
     producer = PacedProducer(broker, {USERS_SESSIONS.name: "absent"}, held_bytes=50_000, patience_s=0.5)
     with pytest.raises(DependencyError, match=r"users\.sessions: group 'absent' has 1000 records before it"):
         producer.send(sessions("absent", 4_000))

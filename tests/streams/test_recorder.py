@@ -11,6 +11,7 @@ from contracts.topics import EXPERIMENTS_EXPOSURES, USERS_REPORTS, Topic
 from contracts.viewers import ExperimentExposure, Surface, UserReport
 from streams.ingest.recorder import recording
 from streams.kafka.agents import AgentConfig, Agents, consume
+from streams.kafka.connection import Connection
 from streams.kafka.delivery import ConfirmedProducer
 from tests.streams.conftest import Topics
 from tests.streams.watching import until
@@ -36,7 +37,7 @@ class Rows:
         return sorted({event.event_id for event in self.events if event.event_id.startswith(prefix)})
 
 
-def record(broker: str, group: str, rows: dict[Topic, Rows], done: Callable[[], bool]) -> None:
+def record(broker: Connection, group: str, rows: dict[Topic, Rows], done: Callable[[], bool]) -> None:
     """Run agents of a group until `done`."""
 
     async def scene() -> None:
@@ -64,7 +65,7 @@ def reports(*names: str) -> list[bytes]:
 
 
 def test_events_of_two_topics_reach_their_own_tables_although_the_warehouse_is_away_at_first(
-    broker: str, topics: Topics
+    broker: Connection, topics: Topics
 ):
     rows = {USERS_REPORTS: Rows(failures=3), EXPERIMENTS_EXPOSURES: Rows()}
     exposure = ExperimentExposure(
@@ -82,7 +83,7 @@ def test_events_of_two_topics_reach_their_own_tables_although_the_warehouse_is_a
     assert all(isinstance(event, UserReport) for event in rows[USERS_REPORTS].events)
 
 
-def test_what_was_recorded_is_not_recorded_again_and_what_was_not_is_by_the_next(broker: str, topics: Topics):
+def test_what_was_recorded_is_not_recorded_again_and_what_was_not_is_by_the_next(broker: Connection, topics: Topics):
     first, second = Rows(), Rows()
     topics.send(USERS_REPORTS.name, *reports("next-1"))
     record(broker, "next", {USERS_REPORTS: first}, lambda: first.ids("next") == ["next-1"])
@@ -91,7 +92,7 @@ def test_what_was_recorded_is_not_recorded_again_and_what_was_not_is_by_the_next
     assert second.ids("next") == ["next-2"]
 
 
-def test_a_report_from_the_future_is_dead_lettered_and_holds_up_nobody(broker: str, topics: Topics):
+def test_a_report_from_the_future_is_dead_lettered_and_holds_up_nobody(broker: Connection, topics: Topics):
     topics.watch(USERS_REPORTS.dead)
     rows = Rows()
     [good] = reports("future-good")

@@ -10,6 +10,7 @@ from contracts.topics import VIDEOS_VERDICTS
 from contracts.verdicts import Verdict
 from serving.stopping import Stop
 from streams.ingest.bulk import SinkConfig, run_sink
+from streams.kafka.connection import Connection
 from tests.streams.conftest import Topics
 from tests.streams.events import raw
 from tests.streams.test_moderation import moderated
@@ -40,7 +41,7 @@ class Rows:
 
 
 @contextmanager
-def running(broker: str, rows: Rows) -> Iterator[None]:
+def running(broker: Connection, rows: Rows) -> Iterator[None]:
     """A sink of the group that is named like the rows."""
     stop, ready = Stop(), threading.Event()
     config = SinkConfig(broker, group=rows.prefix, linger_s=0.1, longest_pause_s=0.2, session_timeout_s=2.0)
@@ -59,7 +60,7 @@ def verdicts(*names: str) -> list[bytes]:
     return [v.model_dump_json().encode() for v in moderated(*(raw(name) for name in names)).verdicts]
 
 
-def test_verdicts_are_inserted_once_and_not_again_by_the_sink_that_follows(broker: str, topics: Topics):
+def test_verdicts_are_inserted_once_and_not_again_by_the_sink_that_follows(broker: Connection, topics: Topics):
     first, second = Rows("once"), Rows("once")
     topics.send(VERDICTS, *verdicts(*(f"once{n}" for n in range(50))))
     with running(broker, first):
@@ -71,7 +72,7 @@ def test_verdicts_are_inserted_once_and_not_again_by_the_sink_that_follows(broke
     assert len(first.batches) < 10
 
 
-def test_a_warehouse_that_is_away_is_waited_for_and_gets_each_row_once(broker: str, topics: Topics):
+def test_a_warehouse_that_is_away_is_waited_for_and_gets_each_row_once(broker: Connection, topics: Topics):
     rows = Rows("away", failures=6)
     topics.send(VERDICTS, *verdicts("away-a", "away-b", "away-c"))
     with running(broker, rows):
@@ -80,7 +81,7 @@ def test_a_warehouse_that_is_away_is_waited_for_and_gets_each_row_once(broker: s
         until(lambda: rows.all == ["e-away-a", "e-away-b", "e-away-c", "e-away-d"])
 
 
-def test_what_is_not_inserted_before_the_end_is_inserted_by_the_next(broker: str, topics: Topics):
+def test_what_is_not_inserted_before_the_end_is_inserted_by_the_next(broker: Connection, topics: Topics):
     never, rows = Rows("next", failures=10**9), Rows("next")
     topics.send(VERDICTS, *verdicts("next-a", "next-b"))
     with running(broker, never):
@@ -89,7 +90,7 @@ def test_what_is_not_inserted_before_the_end_is_inserted_by_the_next(broker: str
         until(lambda: rows.all == ["e-next-a", "e-next-b"])
 
 
-def test_what_is_no_verdict_is_dead_lettered_and_holds_up_nobody(broker: str, topics: Topics):
+def test_what_is_no_verdict_is_dead_lettered_and_holds_up_nobody(broker: Connection, topics: Topics):
     topics.watch(VIDEOS_VERDICTS.dead)
     rows = Rows("dead")
     topics.send(VERDICTS, b"{", *verdicts("dead-good"))

@@ -49,7 +49,7 @@ def stack(folder: Path) -> Iterator[Stack]:
 
 @pytest.fixture
 def topics(stack: Stack) -> Iterator[Topics]:
-    opened = Topics(stack.broker)
+    opened = Topics(stack.kafka)
     opened.watch(VERDICTS, DEAD)
     yield opened
     opened.close()

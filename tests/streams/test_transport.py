@@ -6,6 +6,7 @@ from pathlib import Path
 import faust
 import pytest
 
+from streams.kafka.connection import Connection
 from streams.kafka.transport import run_at_once, use_transport
 
 
@@ -88,12 +89,18 @@ def test_a_coroutine_that_swallows_a_cancellation_finishes_with_its_result():
     assert asyncio.run(play()) == "stayed"
 
 
-def test_an_app_leaves_no_folder_where_it_is_started(broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_app_leaves_no_folder_where_it_is_started(
+    broker: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(tmp_path)
 
     async def run() -> None:
         app = faust.App(
-            "tidy", broker=f"kafka://{broker}", web_enabled=False, topic_allow_declare=False, topic_disable_leader=True
+            "tidy",
+            broker=f"kafka://{broker.servers}",
+            web_enabled=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
         )
         use_transport(app)
         app.agent(app.topic("videos.uploaded"), name="tidy")(lambda stream: stream)

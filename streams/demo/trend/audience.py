@@ -9,6 +9,7 @@ from contracts.cases import DecidedCase
 from contracts.taxonomy import Category
 from contracts.topics import USERS_REPORTS, VIDEOS_IMPRESSIONS
 from contracts.viewers import Impression, Surface, UserReport
+from streams.kafka.connection import Connection
 from streams.kafka.delivery import ConfirmedProducer, OutgoingRecord
 
 IMPRESSIONS = 120
@@ -16,7 +17,7 @@ REPORTS_IF_VIOLATIVE, REPORTS_IF_GOOD = 8, 1
 _USERS = 2_000
 
 
-def watch_and_report(broker: str, videos: Sequence[DecidedCase], *, now: datetime, seed: int) -> tuple[int, int]:
+def watch_and_report(broker: Connection, videos: Sequence[DecidedCase], *, now: datetime, seed: int) -> tuple[int, int]:
     """Every video is shown to some viewers, of whom a few report it; returns how many impressions and reports went."""
     rng = np.random.default_rng([seed, 8])
     impressions, reports = list[OutgoingRecord](), list[OutgoingRecord]()

@@ -151,7 +151,7 @@ def run_trend(stack: Stack, folder: Path, plan: TrendPlan, golden: Path, step: P
         with step("the trend comes up: moderate it", len(first)):
             before = _moderated(stack, first, "before anything was ruled", plan, step, frozenset())
         with step("viewers report, the clerk opens cases, reviewers rule", plan.rulings):
-            shown, reports = watch_and_report(stack.broker, first, now=datetime.now(UTC), seed=plan.seed)
+            shown, reports = watch_and_report(stack.kafka, first, now=datetime.now(UTC), seed=plan.seed)
             truth = {case.upload.video_id: case for case in first}
             reviewers = Reviewers(seed=plan.seed)
             reviewed = review(
@@ -196,7 +196,7 @@ def _moderated(
     stack: Stack, cases: Sequence[DecidedCase], name: str, plan: TrendPlan, step: Progress, ruled: frozenset[str]
 ) -> Phase:
     judged = moderate_all(
-        stack.broker, [case.upload for case in cases], per_second=plan.per_second, advance=step.advance
+        stack.kafka, [case.upload for case in cases], per_second=plan.per_second, advance=step.advance
     )
     if len(judged.verdicts) != len(cases):
         raise CheckFailedError(f"{len(judged.verdicts)} verdicts on {len(cases)} clips of the trend, must be all")
