@@ -19,6 +19,7 @@ class OutgoingRecord(NamedTuple):
     topic: str
     key: bytes | None
     value: bytes
+    headers: Sequence[tuple[str, bytes]] | None = None
 
 
 class ConfirmedProducer:
@@ -66,10 +67,10 @@ class ConfirmedProducer:
         tally = _Tally()
         produce, report = self._producer.produce, tally.report
         try:
-            for topic, key, value in records:
+            for topic, key, value, headers in records:
                 while True:
                     try:
-                        produce(topic, value, key, on_delivery=report)
+                        produce(topic, value, key, on_delivery=report, headers=headers)
                         break
                     except BufferError:
                         self._producer.poll(0.05)

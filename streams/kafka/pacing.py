@@ -40,13 +40,13 @@ class PacedProducer:
     def send(self, records: Iterable[OutgoingRecord]) -> int:
         """Send records in order, waiting for their readers; returns how many."""
         sent = 0
-        for topic, key, value in records:
+        for topic, key, value, headers in records:
             lane = self._lanes[topic]
             if lane.sent % _CHECK_EVERY == 0:
                 self._wait(lane, self._held_bytes)
             while True:
                 try:
-                    self._producer.produce(topic, value, key, on_delivery=self._report)
+                    self._producer.produce(topic, value, key, on_delivery=self._report, headers=headers)
                     break
                 except BufferError:
                     self._producer.poll(0.05)
