@@ -7,6 +7,7 @@ of a core is the file's fault; what waits without end is the store's.
 """
 
 import asyncio
+import logging
 import signal
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,8 @@ from contracts.errors import DependencyError
 from serving.preprocess.media import wire
 from serving.preprocess.media.process import Answer, PoolSettings, Task, WorkerProcess
 from serving.preprocess.media.refusals import MediaReason
+
+log = logging.getLogger(__name__)
 
 _MAX_ADDRESS_CHARS = 4_000
 _MAX_FAILED_STARTS = 3
@@ -38,6 +41,7 @@ class DecodePool:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._started = asyncio.Event()
+        self._warned = False
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -130,23 +134,32 @@ class DecodePool:
         self._dispatch(loop.time())
 
     def _take(self, worker: WorkerProcess, reply: bytes) -> None:
-        slot, kind, count = wire.REPLY.unpack_from(reply)
-        if kind == wire.READY:
+        try:
+            said = worker.understood(reply)
+        except wire.GarbledReplyError as error:
+            worker.garbled = worker.garbled or str(error)
+            worker.process.kill()
+            return
+        if said.kind == wire.READY:
             worker.ready, self._failed_starts = True, 0
+            self._warn_of_lacking(said.words)
             self._started.set()
             return
-        task = worker.given.pop(slot)
-        worker.free.append(slot)
+        task = worker.given.pop(said.slot)
+        worker.free.append(said.slot)
         if task is None:
             return  # moved: another worker answers for it
-        if kind == wire.FRAMES:
-            task.answer(worker.frames(slot, count))
-            return
-        words = reply[wire.REPLY.size :].decode().split("\0", 1)
-        if kind == wire.REFUSED:
-            task.refuse(MediaReason(words[0]), words[1])
+        if said.kind == wire.FRAMES:
+            task.answer(worker.frames(said.slot, said.count))
+        elif said.kind == wire.REFUSED:
+            task.refuse(MediaReason(said.words[0]), said.words[1])
         else:
-            task.answer(DependencyError(words[0]))
+            task.answer(DependencyError(said.words[0]))
+
+    def _warn_of_lacking(self, lacking: Sequence[str]) -> None:
+        if (what := " and ".join(filter(None, lacking))) and not self._warned:
+            self._warned = True
+            log.warning("this kernel has no %s: media is decoded in a process that is limited, yet not confined", what)
 
     def _bury(self, worker: WorkerProcess, loop: asyncio.AbstractEventLoop) -> None:
         """A worker died: blame the file in hand, save the tasks behind it, start another process."""
@@ -176,6 +189,9 @@ class DecodePool:
             seconds = self._settings.killed_after_cpu_s
             task.refuse(MediaReason.TIMEOUT, f"decoding took more than {seconds:g} s of one core and was killed")
             return
+        if code == wire.ROOTS_CHANGED:
+            fresh.give(task, now)
+            return
         task.deaths += 1
         if task.deaths == 1:
             fresh.give(task, now)
@@ -187,7 +203,7 @@ class DecodePool:
             limit = self._settings.limits.memory_bytes
             task.refuse(MediaReason.MEMORY, f"decoding needs more than {limit} bytes of memory")
         else:
-            end = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            end = dead.garbled or (signal.Signals(-code).name if code < 0 else f"exit code {code}")
             task.refuse(MediaReason.CRASHED, f"two decode processes died over it, the last by {end}")
 
     def _stop_all(self, why: str) -> None:

@@ -1,6 +1,8 @@
 """A decoding process as its parent sees it: started, given tasks, read, killed."""
 
 import asyncio
+import contextlib
+import fcntl
 import mmap
 import os
 import socket
@@ -20,6 +22,8 @@ from serving.preprocess.media.refusals import MediaError, MediaReason
 
 Answer = Frames | MediaError
 _WORKER = "serving.preprocess.media.worker"
+# All that a worker is told of our environment: no address, password or token of another part.
+_INHERITED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "LANG", "LC_ALL", "TZ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +81,13 @@ class WorkerProcess:
     given: dict[int, Task | None] = field(default_factory=dict)
     ready: bool = False
     stuck: bool = False
+    garbled: str = ""
 
     @classmethod
     def spawn(cls, settings: PoolSettings, now: float) -> "WorkerProcess":
         """Start a process of its own program (never a fork of this one); raises `DependencyError`."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        memory_fd = os.memfd_create("precedent-frames")
+        memory_fd = os.memfd_create("precedent-frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         told = wire.WorkerSettings(
             socket_fd=theirs.fileno(),
             memory_fd=memory_fd,
@@ -96,13 +101,19 @@ class WorkerProcess:
         )
         try:
             os.ftruncate(memory_fd, told.memory_bytes)
+            # of one size for good: a worker that could cut it would have our next look at it end us
+            fcntl.fcntl(memory_fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
             memory = mmap.mmap(memory_fd, told.memory_bytes)
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", _WORKER, told.to_argument()],
                 pass_fds=(told.socket_fd, memory_fd),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                env={
+                    **{name: os.environ[name] for name in _INHERITED if name in os.environ},
+                    "OPENBLAS_NUM_THREADS": "1",
+                    "OMP_NUM_THREADS": "1",
+                },
                 process_group=0,  # Ctrl-C in a terminal ends us, and we end them
             )
         except OSError as error:
@@ -120,7 +131,8 @@ class WorkerProcess:
             self.since = now
         self.given[slot] = task
         self.memory[self.told.moved_at(slot)] = 0
-        self.channel.send(wire.REQUEST.pack(slot) + task.address.encode("utf-8", "surrogatepass"))
+        with contextlib.suppress(ConnectionError):  # it died meanwhile: its end is read next, and the task saved
+            self.channel.send(wire.REQUEST.pack(slot) + task.address.encode("utf-8", "surrogatepass"))
 
     def take_back(self) -> Task | None:
         """The last task that the worker has not begun, or None. Should it just begin, both will answer."""
@@ -144,6 +156,20 @@ class WorkerProcess:
             yield reply
             if not reply:
                 return
+
+    def understood(self, reply: bytes) -> wire.Reply:
+        """What a reply says; raises `wire.GarbledReplyError` for what no sound worker would say now."""
+        said = wire.Reply.read(reply)
+        if said.kind == wire.READY:
+            if self.ready:
+                raise wire.GarbledReplyError("it is ready a second time")
+        elif said.slot not in self.given:
+            raise wire.GarbledReplyError(f"slot == {said.slot}, must be one that was given")
+        elif said.kind == wire.MOVED and self.given[said.slot] is not None:
+            raise wire.GarbledReplyError(f"slot {said.slot} was not moved")
+        elif said.kind == wire.FRAMES and not 1 <= said.count <= self.told.n_frames:
+            raise wire.GarbledReplyError(f"frames == {said.count}, must be from 1 to {self.told.n_frames}")
+        return said
 
     def frames(self, slot: int, count: int) -> Frames:
         shape = (count, self.told.frame_px, self.told.frame_px, 3)

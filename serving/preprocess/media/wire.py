@@ -2,12 +2,15 @@
 
 A request is a slot number and the address; a reply is the slot, a kind, a count of frames, and the words of a
 refusal. Frames lie in the slot's part of the shared memory; a byte per slot behind them says that the pool gave
-the task to another worker meanwhile.
+the task to another worker meanwhile. What a worker says is read as somebody else's word: it may have been taken over
+by the file that it decodes.
 """
 
 import json
 import struct
 from dataclasses import asdict, dataclass
+
+from serving.preprocess.media.refusals import MediaReason
 
 REQUEST = struct.Struct("<H")
 REPLY = struct.Struct("<HBH")
@@ -15,6 +18,35 @@ READY, FRAMES, REFUSED, STORE_AWAY, MOVED = range(5)
 MESSAGE_BYTES = 64 << 10
 OUT_OF_MEMORY = 66
 FORSAKEN = 67
+ROOTS_CHANGED = 68
+
+
+class GarbledReplyError(ValueError):
+    """A worker says what no sound worker would say: end it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply: the slot, what kind it is, how many frames lie in the slot, and the words of a refusal."""
+
+    slot: int
+    kind: int
+    count: int
+    words: tuple[str, ...]
+
+    @classmethod
+    def read(cls, reply: bytes) -> "Reply":
+        """Of the bytes of a message; raises `GarbledReplyError`."""
+        try:
+            slot, kind, count = REPLY.unpack_from(reply)
+            words = tuple(reply[REPLY.size :].decode().split("\0", 1))
+            if kind == REFUSED:
+                MediaReason(words[0])
+        except (struct.error, ValueError) as error:
+            raise GarbledReplyError(f"{reply[:16]!r}: {error}") from error
+        if not READY <= kind <= MOVED or len(words) != {READY: len(words), REFUSED: 2}.get(kind, 1):
+            raise GarbledReplyError(f"{reply[:16]!r}: is no reply")
+        return cls(slot, kind, count, words)
 
 
 @dataclass(frozen=True, slots=True)
