@@ -18,6 +18,7 @@ COMMANDS = {
     "features": "features.commands:features",
     "histories": "streams.commands.ingest:histories",
     "judge": "policy.commands.judge:judge",
+    "load": "streams.commands.load:load",
     "policy": "policy.commands.policy:policy",
     "recorder": "streams.commands.ingest:recorder",
     "schema": "contracts.commands:schema",

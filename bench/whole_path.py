@@ -11,10 +11,7 @@ Triton 0.08, features 0.07, the rest 0.1: 0.45 in all, so about 4,000 videos/s o
 
 import asyncio
 import itertools
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -26,6 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.load.loaded import run_load
 from contracts.videos import VideoUploaded
 from policy.decide import judge
 from policy.evidence import gather, read_cases
@@ -39,8 +37,7 @@ from serving.preprocess.media import DecodePool, Frames, PoolSettings
 from serving.releases import ReleaseFolder, ReleasesRoot
 from simulation.pictures.clips import ClipSize
 from simulation.uploads import Simulation, text_uploads, write_uploads
-from streams.load import read_uploads as read_load
-from streams.processes import Part
+from streams.load.events import read_uploads as read_load
 from streams.stack import Stack, embedded_stack
 
 CACHE = Path(".state/bench")
@@ -83,20 +80,20 @@ def _text(
     with tempfile.TemporaryDirectory() as state, embedded_stack(Path(state), root.path, workers=sizes.workers) as stack:
         file = _as_file(uploads, Path(state))
         warm = sizes.text_events // 5
-        flat_out, cost = _loaded(stack, file, "--count", str(sizes.text_events + warm), "--warm-up", str(warm))
+        flat_out, cost = _loaded(
+            stack, file, "--count", str(sizes.text_events + warm), "--warm-up", str(warm), "--no-features"
+        )
         half = TARGET_PER_S / 2
         count = int(half * (sizes.latency_s + 5))
-        steady, _ = _loaded(
-            stack, file, "--rate", str(half), "--count", str(count), "--warm-up", str(int(half * 5)), "--features"
-        )
+        steady, _ = _loaded(stack, file, "--rate", str(half), "--count", str(count), "--warm-up", str(int(half * 5)))
     rows = {
         "tight loop, one core (videos/s)": loop,
         f"whole path, {sizes.workers} workers (videos/s)": flat_out["per_s"],
         "as a share of the tight loop": flat_out["per_s"] / loop,
         f"at {half:,.0f}/s: p50 to a readable feature (ms)": steady["feature_latency_ms"]["p50"],
         f"at {half:,.0f}/s: p99 to a readable feature (ms)": steady["feature_latency_ms"]["p99"],
-        f"at {half:,.0f}/s: features found of {count:,}": steady["features_found"],
-        "missing, dead, repeated": f"{flat_out['missing']}, {flat_out['dead']}, {flat_out['repeats']}",
+        f"at {half:,.0f}/s: features found of {count:,}": count - steady["missing_features"] - steady["lost"],
+        "missing, dead, repeated": f"{flat_out['lost']}, {flat_out['letters']}, {flat_out['repeated_verdicts']}",
     }
     bytes_an_event = sum(len(u.model_dump_json(exclude_none=True).encode()) for u in uploads) / len(uploads)
     _print(f"{title}: {bytes_an_event:,.0f} bytes an event", rows)
@@ -126,7 +123,7 @@ def _media(root: ReleasesRoot, folder: ReleaseFolder, clips: Path, sizes: PathSi
             worker_options=("--decoders", str(sizes.decoders)),
         ) as stack,
     ):
-        file, options = clips / "uploads.jsonl", ("--media", "--window", "256")
+        file, options = clips / "uploads.jsonl", ("--mix", "media=1", "--window", "256", "--no-features")
         _loaded(stack, file, *options, "--count", str(sizes.clips))  # every part loads what it loads late
         count, warm = str(sizes.media_events), str(sizes.media_events // 10)
         whole, cost = _loaded(stack, file, *options, "--count", count, "--warm-up", warm)
@@ -191,35 +188,8 @@ async def _decode_only(
 
 def _loaded(stack: Stack, uploads: Path, *options: str) -> tuple[dict[str, Any], dict[str, float]]:
     """Run the load generator beside the stack: its report, and core-milliseconds a video of each part."""
-    parts = list(stack.parts)
-    before = {part.name: _family_core_s(part) for part in parts}
-    command = [sys.executable, "-m", "streams.load", "--broker", stack.broker, "--uploads", str(uploads), *options]
-    environment = {**os.environ, **stack.environment}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
-    report: dict[str, Any] = json.loads(done.stdout)
-    spent = {part.name: _family_core_s(part) - before[part.name] for part in parts}
-    spent["load"] = report["core_s"]
-    return report, {name: seconds / report["sent"] * 1000.0 for name, seconds in spent.items()}
-
-
-def _family_core_s(part: Part) -> float:
-    """Core-seconds of a part and of everything that it started, gone or not."""
-    children: dict[int, list[int]] = {}
-    spent: dict[int, float] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        pid = int(stat.parent.name)
-        children.setdefault(int(fields[1]), []).append(pid)
-        spent[pid] = sum(map(int, fields[11:15])) / _TICKS_PER_S
-    family, total = [part.pid], 0.0
-    while family:
-        pid = family.pop()
-        total += spent.get(pid, 0.0)
-        family += children.get(pid, [])
-    return total
+    loaded = run_load(stack, "--uploads", str(uploads), "--no-warehouse", "--probe", "0", *options)
+    return loaded.report, loaded.core_ms
 
 
 def _core_s(pid: int) -> float:
@@ -230,7 +200,7 @@ def _core_s(pid: int) -> float:
 def _as_file(uploads: Sequence[VideoUploaded], folder: Path) -> Path:
     path = folder / "uploads.jsonl"
     path.write_text("".join(f"{u.model_dump_json(exclude_none=True)}\n" for u in uploads), encoding="utf-8")
-    assert next(read_load(path, media=False)).video_id == uploads[0].video_id
+    assert next(read_load(path)).video_id == uploads[0].video_id
     return path
 
 

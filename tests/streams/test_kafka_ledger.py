@@ -46,9 +46,7 @@ def stack(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
         yield running
 
 
-def test_the_ledger_balances_although_workers_are_killed(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_the_ledger_balances_although_workers_are_killed(stack: Stack, capsys: pytest.CaptureFixture[str]):
     topics = Topics(stack.kafka)
     topics.watch(VIDEOS_VERDICTS.name, VIDEOS_UPLOADED.dead)
     names = [f"ledger-{batch}-{n}" for batch in range(N_BATCHES) for n in range(N_EACH)]
@@ -71,7 +69,7 @@ def test_the_ledger_balances_although_workers_are_killed(
     with capsys.disabled():
         print(f"\n{len(wanted)} events, {seen.total() - len(wanted)} repeated verdicts, 2 workers killed")  # noqa: T201
     until(lambda: rows_in_warehouse(stack, "e-ledger-") == len(names), within_s=30)
-    assert features_found(stack, [f"v-{name}" for name in names], monkeypatch) == len(names)
+    assert features_found(stack, [f"v-{name}" for name in names]) == len(names)
     letters = [DeadLetter.model_validate_json(m.value()) for m in topics.read(VIDEOS_UPLOADED.dead, N_BATCHES)]
     assert {json.loads(letter.raw)["poison"] for letter in letters} == set(range(N_BATCHES))
     assert {letter.reason.value for letter in letters} == {"contract"}

@@ -1,7 +1,9 @@
 """The whole path on its real embedded parts: broker, Triton, Feast's store, warehouse; two workers on one group."""
 
 import json
+import os
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,13 +17,13 @@ from contracts.dead_letters import DeadLetter
 from contracts.releases import Pin
 from contracts.topics import VIDEOS_UPLOADED, VIDEOS_VERDICTS
 from contracts.verdicts import Verdict
-from contracts.videos import VideoUploaded
-from streams.load import LoadPlan, count_features, send_and_check
+from features.config import FeaturesConfig
+from streams.load.reading import StoredFeatures
+from streams.load.report import NOTHING
 from streams.processes import Part
-from streams.stack import Stack, embedded_stack
+from streams.stack import Stack, embedded_stack, precedent
 from tests.serving.media_files import picture, write_audio_only, write_video, write_zero_frames
 from tests.streams.conftest import Topics
-from tests.streams.events import upload
 from tests.streams.watching import event, metric, named, status, until
 
 UPLOADED, DEAD, VERDICTS = VIDEOS_UPLOADED.name, VIDEOS_UPLOADED.dead, VIDEOS_VERDICTS.name
@@ -76,14 +78,11 @@ def rows_in_warehouse(stack: Stack, prefix: str) -> int:
         client.close()
 
 
-def features_found(stack: Stack, video_ids: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setenv("PRECEDENT_ONLINE_STORE", stack.environment["PRECEDENT_ONLINE_STORE"])
-    return count_features(video_ids)
+def features_found(stack: Stack, video_ids: list[str]) -> int:
+    return int((StoredFeatures(FeaturesConfig.from_environment(stack.environment))(video_ids) > 0).sum())
 
 
-def test_every_upload_becomes_a_verdict_a_feature_and_a_row(
-    stack: Stack, topics: Topics, monkeypatch: pytest.MonkeyPatch
-):
+def test_every_upload_becomes_a_verdict_a_feature_and_a_row(stack: Stack, topics: Topics):
     names = [f"path-{n}" for n in range(300)]
     topics.send(UPLOADED, *(event(name, title=f"第{name}个标题", asr="你好" * 50) for name in names))
 
@@ -91,7 +90,7 @@ def test_every_upload_becomes_a_verdict_a_feature_and_a_row(
     assert {v.event_id for v in verdicts} == {f"e-{name}" for name in names}
     assert {(v.release_version, v.casebook_version) for v in verdicts} == {(1, 1)}
     assert {c.case_id[:5] for v in verdicts for c in v.citations} == {"case-"}
-    assert features_found(stack, [f"v-{name}" for name in names], monkeypatch) == 300
+    assert features_found(stack, [f"v-{name}" for name in names]) == 300
     until(lambda: rows_in_warehouse(stack, "e-path-") == 300)
 
 
@@ -158,9 +157,7 @@ def test_broken_media_is_refused_by_reason_and_delays_nobody(stack: Stack, topic
     assert {v.video_id: "frames" in v.missing for v in verdicts} == {"v-film-good": False, "v-film-text": True}
 
 
-def test_an_older_version_that_comes_late_has_a_verdict_but_not_the_features(
-    stack: Stack, topics: Topics, monkeypatch: pytest.MonkeyPatch
-):
+def test_an_older_version_that_comes_late_has_a_verdict_but_not_the_features(stack: Stack, topics: Topics):
     from features.config import FeaturesConfig
     from features.lookup import lookup
     from features.store import open_store
@@ -243,7 +240,7 @@ def test_while_the_pointer_names_a_canary_verdicts_features_and_rows_carry_its_d
 
 @pytest.mark.parametrize("name", ["triton", "features", "warehouse"])
 def test_a_part_that_is_killed_and_comes_back_is_waited_for_and_nothing_is_lost(
-    stack: Stack, topics: Topics, name: str, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, topics: Topics, name: str
 ):
     ids = [f"{name}-{n}" for n in range(600)]
     topics.send(UPLOADED, *(event(i) for i in ids[:200]))
@@ -258,7 +255,7 @@ def test_a_part_that_is_killed_and_comes_back_is_waited_for_and_nothing_is_lost(
     until(lambda: len(verdict_keys(topics, name)) == 600, within_s=60)
     until(lambda: rows_in_warehouse(stack, f"e-{name}-") == 600, within_s=30)
     assert topics.read(DEAD, 0) == []
-    assert features_found(stack, [f"v-{i}" for i in ids], monkeypatch) == 600
+    assert features_found(stack, [f"v-{i}" for i in ids]) == 600
     assert len(running(stack)) == 2
 
 
@@ -290,7 +287,7 @@ def test_a_worker_that_is_told_to_stop_finishes_its_batch_and_another_takes_over
     until(lambda: len(verdict_keys(topics, "leave")) == 1_000, within_s=60)
 
 
-def test_a_killed_worker_loses_nothing(stack: Stack, topics: Topics, monkeypatch: pytest.MonkeyPatch):
+def test_a_killed_worker_loses_nothing(stack: Stack, topics: Topics):
     names = [f"killed-{batch}-{n}" for batch in range(10) for n in range(200)]
     for batch in range(10):
         topics.send(UPLOADED, *(event(name) for name in names[200 * batch : 200 * (batch + 1)]))
@@ -298,7 +295,7 @@ def test_a_killed_worker_loses_nothing(stack: Stack, topics: Topics, monkeypatch
             running(stack)[0].kill()
 
     until(lambda: len(verdict_keys(topics, "killed")) == 2_000, within_s=60)
-    assert features_found(stack, [f"v-{name}" for name in names], monkeypatch) == 2_000
+    assert features_found(stack, [f"v-{name}" for name in names]) == 2_000
     until(lambda: rows_in_warehouse(stack, "e-killed-") == 2_000, within_s=30)
     _ = stack.start_worker().address
 
@@ -315,11 +312,34 @@ def test_a_frozen_worker_that_wakes_is_fenced_and_nothing_is_lost(stack: Stack, 
     assert frozen.running()
 
 
-def test_a_load_finds_each_of_its_events_again(stack: Stack):
-    fields = upload("load", occurred_at=(datetime.now(UTC) - timedelta(seconds=1)).isoformat())
-    plan = LoadPlan(stack.broker, count=400, rate=400.0, warm_up=100)
-    ledger = send_and_check(plan, [VideoUploaded.model_validate_json(json.dumps(fields))], run="loadtest")
+def test_a_load_finds_each_of_its_events_again(stack: Stack, tmp_path: Path):
+    mix = "text=0.8,update=0.06,late=0.04,repeat=0.03,poison=0.03,report=0.04"
+    run = ("load", "run", "--rate", "200", "--count", "800", "--warm-up", "100", "--mix", mix, "--report", "json")
+    done = subprocess.run(
+        precedent(*run, "--out", str(tmp_path / "ledger")),
+        env={**os.environ, **stack.environment},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    kinds = report["by_kind"]
+    assert report["sent"] == sum(kinds.values()) == 800
+    assert report["verdicts"] == kinds["text"] + kinds["update"] + kinds["late"]
+    assert report["letters"] == kinds["poison"] > 0
+    assert {name: report[name] for name in NOTHING} == dict.fromkeys(NOTHING, 0)
+    assert 0 < report["feature_latency_ms"]["p50"] <= report["verdict_latency_ms"]["p50"]
+    assert report["readable_ms"]["n"] > 0
+    assert report["crossed"] == []
 
-    report = ledger.report(plan)
-    assert (report["sent"], report["verdicts"], report["missing"], report["dead"]) == (400, 400, 0, 0)
-    assert report["feature_latency_ms"]["p50"] > 0
+
+def test_a_load_that_crosses_a_limit_exits_with_1_and_says_which(stack: Stack, tmp_path: Path):
+    done = subprocess.run(
+        precedent("load", "run", "--rate", "200", "--count", "100", "--max-p95-ms", "0.01", "--probe", "0", "--out",
+                  str(tmp_path / "ledger")),
+        env={**os.environ, **stack.environment}, capture_output=True, check=False, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "feature latency p95 ==" in done.stderr
+    assert "must be at most 0.01 ms" in done.stderr

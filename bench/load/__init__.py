@@ -1,0 +1,1 @@
+"""A running stack under load: what it holds, what it costs, how far it goes, and beside whom."""
