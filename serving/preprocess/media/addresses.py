@@ -80,6 +80,8 @@ def _named_path(address: str) -> Path:
         raise MediaError(MediaReason.ADDRESS_REFUSED, address, "must not hold a NUL character")
     if address.startswith("/"):
         return Path(address)
+    if any(mark in address for mark in "\t\r\n"):  # which `urlsplit` would leave out without a word
+        raise MediaError(MediaReason.ADDRESS_REFUSED, address, "must not hold a tab or the end of a line")
     try:
         parts = urlsplit(address)
         scheme, host = parts.scheme, parts.netloc
