@@ -19,7 +19,8 @@ def features() -> None:
     """Online features of videos, authors and viewers. Addresses come from the environment.
 
     \b
-    PRECEDENT_ONLINE_STORE     sqlite:///PATH or redis://HOST:PORT
+    PRECEDENT_ONLINE_STORE     sqlite:///PATH, redis://[[USER]:PASSWORD@]HOST:PORT[/DB], or rediss://… with TLS;
+                               PRECEDENT_ONLINE_STORE_FILE names a file that holds it
     PRECEDENT_OFFLINE_STORE    parquet:///FOLDER or http://USER:PASSWORD@HOST:PORT/DATABASE; else PRECEDENT_WAREHOUSE
     PRECEDENT_FEATURES_WRITER  HOST:PORT of the process that owns the SQLite file
 

@@ -1,28 +1,31 @@
 """The environment in, where features are kept out: one frozen record, which every part of the room is given."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from contracts.errors import BadInputError
 
 DEFAULT_ONLINE = "sqlite:///.state/features/online.db"
 DEFAULT_OFFLINE = "parquet:///.state/features/history"
+TLS_OPTIONS = frozenset({"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"})
+"""What may follow the `?` of a rediss:// address; a name and a password stand before its host and nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeaturesConfig:
-    """Where features are kept.
+    """Where features are kept; its text never shows a password.
 
-    online: `sqlite:///relative/path`, `sqlite:////absolute/path` or `redis://[user:password@]host:port[/db]`.
+    online: `sqlite:///relative/path`, `sqlite:////absolute/path` or `redis://[user:password@]host:port[/db]`, with TLS
+    `rediss://…[?ssl_ca_certs=FILE]`. What a URL cannot hold stands in it as %XX.
     offline: `parquet:///folder`, by the same rule, or the warehouse: `http://user:password@host:port/database`.
     registry: Feast's registry file; beside the SQLite file, or under .state, unless given.
     writer: HOST:PORT of the process that owns the SQLite file.
     """
 
-    online: str = DEFAULT_ONLINE
-    offline: str = DEFAULT_OFFLINE
+    online: str = field(default=DEFAULT_ONLINE, repr=False)
+    offline: str = field(default=DEFAULT_OFFLINE, repr=False)
     registry: Path | None = None
     writer: str | None = None
     write_deadline_s: float = 5.0
@@ -30,12 +33,13 @@ class FeaturesConfig:
     def __post_init__(self) -> None:
         scheme = urlsplit(self.online).scheme
         if scheme not in {"sqlite", "redis", "rediss"}:
-            msg = f"online store == {self.online!r}, must be sqlite:///PATH or redis://HOST:PORT"
+            msg = f"online store == {self.shown_online!r}, must be sqlite:///PATH or redis://HOST:PORT"
             raise BadInputError(msg)
         if scheme == "sqlite":
             _ = self.sqlite_path
         else:
             _check_server(self.online, f"online store == {self.shown_online!r}")
+            _check_redis(self.online, f"online store == {self.shown_online!r}")
         if urlsplit(self.offline).scheme in {"http", "https"}:
             _check_server(self.offline, "offline store")
         elif urlsplit(self.offline).scheme != "parquet":
@@ -46,11 +50,12 @@ class FeaturesConfig:
     def from_environment(cls, environment: Mapping[str, str]) -> "FeaturesConfig":
         """Read the `PRECEDENT_` addresses; composition roots pass `os.environ`.
 
-        The offline store is PRECEDENT_OFFLINE_STORE, else the warehouse, else a folder of Parquet.
+        The online store may stand in a file instead, which PRECEDENT_ONLINE_STORE_FILE names. The offline store is
+        PRECEDENT_OFFLINE_STORE, else the warehouse, else a folder of Parquet.
         """
         registry = environment.get("PRECEDENT_FEATURES_REGISTRY")
         return cls(
-            online=environment.get("PRECEDENT_ONLINE_STORE") or DEFAULT_ONLINE,
+            online=_from_file(environment, "PRECEDENT_ONLINE_STORE") or DEFAULT_ONLINE,
             offline=environment.get("PRECEDENT_OFFLINE_STORE")
             or environment.get("PRECEDENT_WAREHOUSE")
             or DEFAULT_OFFLINE,
@@ -64,9 +69,9 @@ class FeaturesConfig:
 
     @property
     def shown_online(self) -> str:
-        """The online address without its password, for messages."""
-        scheme, _, rest = self.online.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}"
+        """The online address without its password and options, for messages."""
+        scheme, separator, rest = self.online.partition("://")
+        return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"
 
     @property
     def sqlite_path(self) -> Path:
@@ -95,6 +100,32 @@ def _check_server(address: str, what: str) -> None:
         raise BadInputError(f"{what}: {error}") from None
     if not host:
         raise BadInputError(f"{what}: must name a host")
+
+
+def _check_redis(address: str, what: str) -> None:
+    """Raise `BadInputError` unless the database is a number and the options are those of TLS."""
+    parts = urlsplit(address)
+    if (database := parts.path.strip("/")) and not database.isdigit():
+        raise BadInputError(f"{what}: database == {database!r}, must be a number")
+    options = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    known = TLS_OPTIONS if parts.scheme == "rediss" else frozenset()
+    if strangers := sorted(options - known):
+        allowed = ", ".join(sorted(TLS_OPTIONS))
+        raise BadInputError(f"{what}: option {strangers[0]!r}, must be one of {allowed} (rediss:// only)")
+
+
+def _from_file(environment: Mapping[str, str], name: str) -> str | None:
+    """The value of a variable, or what the file holds that NAME_FILE names; raises `BadInputError` naming the file."""
+    given, file = environment.get(name), environment.get(f"{name}_FILE")
+    if not file:
+        return given
+    if given:
+        raise BadInputError(f"{name} and {name}_FILE are both given, must be one of them")
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
+        raise BadInputError(f"{name}_FILE == {file!r}: {reason}") from None
 
 
 def _path(address: str, what: str) -> Path:

@@ -1,8 +1,8 @@
 """Ids in, columns out, each row marked fresh, expired or unknown: what a ranker reads of its candidates.
 
-Read through the online store's own interface (`OnlineStore.online_read`), which is what `get_online_features`
-calls: for 200 candidates the response that the latter builds around it costs more than the reading. A test holds
-the two to the same values. Feast enforces no time-to-live online, so the times are checked here.
+Read straight from the store (`features.online.readers`): for 200 candidates the messages that Feast's own read builds
+cost more than the reading. A test holds the two to the same values. Feast enforces no time-to-live online, so the times
+are checked here.
 """
 
 import gc
@@ -19,7 +19,7 @@ from contracts.errors import DependencyError
 from contracts.histories import REJECTION_PRIOR, REPORT_PRIOR, smoothed_share
 from contracts.taxonomy import CATEGORIES, N_CATEGORIES, TAXONOMY_VERSION
 from contracts.verdicts import Decision
-from features.online.rows import microseconds
+from features.online.columns import Columns
 from features.store import OpenStore
 from features.views import AUTHOR_HISTORY, VIDEO_TOXICITY, VIEWER_SENSITIVITY, View
 
@@ -143,47 +143,47 @@ class ViewerFeatures:
 
 def lookup(store: OpenStore, video_ids: Sequence[str], now: datetime) -> VideoFeatures:
     """Toxicity features of N videos at `now`; raises `DependencyError` when the online store cannot be read."""
-    read = read_rows(store, VIDEO_TOXICITY, video_ids)
-    rows = [row for _, row in read if row is not None]
-    known = np.array([row is not None for _, row in read], np.bool_)
+    return _of_columns(store.reader.read(VIDEO_TOXICITY, video_ids), video_ids, now)
+
+
+def _of_columns(found: Columns, video_ids: Sequence[str], now: datetime) -> VideoFeatures:
+    values, known = found.values, found.known_N
     now_s = now.timestamp()
 
-    # One list per column, one assignment per column: an assignment per value would take longer than the reading.
-    def column(kind: type[np.generic], unknown: float, values: list[Any]) -> npt.NDArray[Any]:
+    # One assignment per column: an assignment per value would take longer than the reading.
+    def column(kind: type[np.generic], unknown: float, given: Any) -> npt.NDArray[Any]:
         filled = np.full(len(video_ids), unknown, kind)
-        filled[known] = values
+        filled[known] = given
         return filled
 
-    expires_s = column(np.float64, np.nan, [row["expires_at"].unix_timestamp_val for row in rows])
-    scored_s = column(np.float64, np.nan, [row["scored_at"].unix_timestamp_val for row in rows])
-    ours = column(np.bool_, False, [row["taxonomy_version"].string_val == TAXONOMY_VERSION for row in rows])
-    state = column(np.int8, Freshness.UNKNOWN, [Freshness.EXPIRED] * len(rows))
+    expires_s = column(np.float64, np.nan, values["expires_at"])
+    scored_s = column(np.float64, np.nan, values["scored_at"])
+    ours = column(np.bool_, False, [version == TAXONOMY_VERSION for version in values["taxonomy_version"]])
+    state = np.where(known, np.int8(Freshness.EXPIRED), np.int8(Freshness.UNKNOWN))
     state[ours & (expires_s > now_s)] = Freshness.FRESH
     probabilities = np.full((len(video_ids), N_CATEGORIES), np.nan, np.float32)
-    for i, row in zip(np.flatnonzero(known), rows, strict=True):
-        given = row["probabilities"].float_list_val.val
-        if len(given) == N_CATEGORIES:
-            probabilities[i] = given
-    tried = column(np.int8, -1, [_DECISION_CODES.get(row["candidate_decision"].string_val, -1) for row in rows])
+    probabilities[known] = values["probabilities"]
+    tried = column(np.int8, -1, [_DECISION_CODES.get(said, -1) for said in values["candidate_decision"]])
     # A number that is missing reads as 0: only the decision says whether a candidate was asked.
-    tried_toxicity = column(np.float32, np.nan, [row["candidate_toxicity"].float_val for row in rows])
+    tried_toxicity = column(np.float32, np.nan, values["candidate_toxicity"])
     tried_toxicity[tried < 0] = np.nan
+    leaves = iter(values["leaf"])
     return VideoFeatures(
         video_ids=tuple(video_ids),
         state_N=state,
         probabilities_N_16=probabilities,
-        toxicity_N=column(np.float32, np.nan, [row["toxicity"].float_val for row in rows]),
-        decision_N=column(np.int8, -1, [_DECISION_CODES.get(row["decision"].string_val, -1) for row in rows]),
-        category_N=column(np.int8, -1, [_CATEGORY_CODES.get(row["category"].string_val, -1) for row in rows]),
-        release_version_N=column(np.int64, 0, [row["release_version"].int64_val for row in rows]),
-        casebook_version_N=column(np.int64, 0, [row["casebook_version"].int64_val for row in rows]),
+        toxicity_N=column(np.float32, np.nan, values["toxicity"]),
+        decision_N=column(np.int8, -1, [_DECISION_CODES.get(said, -1) for said in values["decision"]]),
+        category_N=column(np.int8, -1, [_CATEGORY_CODES.get(said, -1) for said in values["category"]]),
+        release_version_N=column(np.int64, 0, values["release_version"]),
+        casebook_version_N=column(np.int64, 0, values["casebook_version"]),
         age_s_N=now_s - scored_s,
         expires_in_s_N=expires_s - now_s,
-        occurred_us_N=column(np.int64, 0, [microseconds(at) for at, row in read if row is not None]),
+        occurred_us_N=column(np.int64, 0, found.event_us_K),
         candidate_toxicity_N=tried_toxicity,
         candidate_decision_N=tried,
-        candidate_release_version_N=column(np.int64, 0, [row["candidate_release_version"].int64_val for row in rows]),
-        leaf_N=tuple("" if row is None else row["leaf"].string_val for _, row in read),
+        candidate_release_version_N=column(np.int64, 0, values["candidate_release_version"]),
+        leaf_N=tuple([next(leaves) if there else "" for there in known.tolist()]),
     )
 
 
@@ -191,36 +191,34 @@ def lookup_authors(
     store: OpenStore, author_ids: Sequence[str], now: datetime, *, lifetime: timedelta = HISTORY_LIFETIME
 ) -> AuthorFeatures:
     """Histories of N authors; one that ends longer than `lifetime` ago is expired."""
-    n = len(author_ids)
+    found = store.reader.read(AUTHOR_HISTORY, author_ids)
+    n, known, values = len(author_ids), found.known_N, found.values
     state = np.zeros(n, np.int8)
     share = np.full(n, np.nan, np.float32)
     counts = np.zeros((3, n), np.int64)
-    for i, (as_of, row) in enumerate(read_rows(store, AUTHOR_HISTORY, author_ids)):
-        if row is None:
-            continue
-        state[i] = Freshness.FRESH if now - as_of < lifetime else Freshness.EXPIRED
-        share[i] = row["violative_share"].float_val
-        counts[:, i] = (
-            row["verdicts"].int64_val,
-            row["removed"].int64_val,
-            row["last_removed_at"].unix_timestamp_val,
-        )
+    state[known] = [_history_state(at, now, lifetime) for at in found.event_us_K]
+    share[known] = values["violative_share"]
+    counts[:, known] = values["verdicts"], values["removed"], values["last_removed_at"]
     return AuthorFeatures(tuple(author_ids), state, share, *counts)
+
+
+def _history_state(as_of_us: int, now: datetime, lifetime: timedelta) -> Freshness:
+    return Freshness.FRESH if now - (_EPOCH + timedelta(microseconds=as_of_us)) < lifetime else Freshness.EXPIRED
 
 
 def lookup_viewer(
     store: OpenStore, user_id: str, now: datetime, *, lifetime: timedelta = HISTORY_LIFETIME
 ) -> ViewerFeatures:
     """A viewer's sensitivity; one of whom nothing is known, or only what is out of date, is like any other."""
-    [(as_of, row)] = read_rows(store, VIEWER_SENSITIVITY, [user_id])
-    if row is None or now - as_of >= lifetime:
+    found = store.reader.read(VIEWER_SENSITIVITY, [user_id])
+    if not found.event_us_K or _history_state(found.event_us_K[0], now, lifetime) is not Freshness.FRESH:
         return ViewerFeatures.unknown(user_id)
     return ViewerFeatures(
         user_id=user_id,
         state=Freshness.FRESH,
-        tolerance=row["tolerance"].float_val,
-        report_rate=row["report_rate"].float_val,
-        toxic_skip_rate=row["toxic_skip_rate"].float_val,
+        tolerance=float(found.values["tolerance"][0]),
+        report_rate=float(found.values["report_rate"][0]),
+        toxic_skip_rate=float(found.values["toxic_skip_rate"][0]),
     )
 
 
@@ -236,7 +234,7 @@ def warm_up(store: OpenStore, video_ids: Sequence[str], now: datetime, *, rounds
 
 
 def read_rows(store: OpenStore, view: View, ids: Sequence[str]) -> list[tuple[Any, Any]]:
-    """The event time and Feast `Value`s by name of each id, None and None for one that is unknown."""
+    """The event time and `Value`s by name of each id as Feast itself reads them; None and None for an unknown one."""
     if not ids:
         return []
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey

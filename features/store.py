@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from contracts.errors import DependencyError
 from features.config import FeaturesConfig
+from features.online.columns import RowReader
+from features.online.readers import open_reader
 from features.views import PROJECT
 
 if TYPE_CHECKING:
@@ -20,12 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OpenStore:
-    """Feast opened on its addresses: all of its API, the online store under it, and the views by name."""
+    """Feast opened on its addresses: all of its API, the online store under it, the views by name, a quick reader."""
 
     config: FeaturesConfig
     feast: "FeatureStore"
     online: "OnlineStore"
     views: Mapping[str, "FeatureView"]
+    reader: RowReader
 
     def apply(self) -> None:
         """Register the definitions and make the online tables; again changes nothing.
@@ -65,6 +68,9 @@ def open_store(config: FeaturesConfig) -> OpenStore:
         feast=FeatureStore(config=repository),
         online=get_online_store_from_config(repository.online_store),
         views={view.name: view for view in define(config).views},
+        reader=open_reader(
+            url=config.redis_url, path=None if config.redis_url else config.sqlite_path, shown=config.shown_online
+        ),
     )
     if not _registered(store):
         store.apply()
@@ -102,16 +108,7 @@ def _online(config: FeaturesConfig) -> dict[str, Any]:
     if config.redis_url is None:
         config.sqlite_path.parent.mkdir(parents=True, exist_ok=True)
         return {"type": f"{stores}.GuardedSqliteOnlineStore", "path": str(config.sqlite_path)}
-    url = urlsplit(config.redis_url)
-    parts = [f"{url.hostname}:{url.port or 6379}", "socket_timeout=2"]
-    if url.path.strip("/"):
-        parts.append(f"db={url.path.strip('/')}")
-    parts += [
-        f"{name}={unquote(given)}" for name, given in (("username", url.username), ("password", url.password)) if given
-    ]
-    if url.scheme == "rediss":
-        parts.append("ssl=true")
-    return {"type": f"{stores}.GuardedRedisOnlineStore", "connection_string": ",".join(parts)}
+    return {"type": f"{stores}.GuardedRedisOnlineStore", "url": config.redis_url}
 
 
 def _offline(config: FeaturesConfig) -> dict[str, Any]:

@@ -17,10 +17,14 @@ from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreCo
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import RepeatedValue, Value
 from feast.repo_config import FeastConfigBaseModel
+from pydantic import SecretStr
+from redis import Redis
+from redis import asyncio as redis_asyncio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from features.online.redis import GUARDED_WRITE, script_calls
+from features.online.readers import READ_S
+from features.online.redis import GUARDED_WRITE, connection_options, script_calls
 from features.online.rows import Row, microseconds
 from features.online.sqlite import GuardedTables, pack
 
@@ -132,23 +136,32 @@ class GuardedSqliteOnlineStore(OnlineStore):
 
 
 class GuardedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
-    """Feast's Redis settings, for the guarded store."""
+    """Feast's Redis settings, for the guarded store, which is named by one URL: a password may hold any character."""
 
     type: Literal["features.online.feast_stores.GuardedRedisOnlineStore"] = (
         "features.online.feast_stores.GuardedRedisOnlineStore"
     )
+    url: SecretStr
 
 
 class GuardedRedisOnlineStore(RedisOnlineStore):
     """Feast's Redis store with its check-then-write replaced by one atomic script, and absence told apart."""
 
+    _client: Any = None
+    _client_async: Any = None
+
     def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Any:
-        first = self._client is None
-        client = super()._get_client(online_store_config)
-        if first:
-            # The client's own retries take ten seconds: a recommender cannot wait that long to hear of it.
-            client.set_retry(Retry(NoBackoff(), 1))
-        return client
+        if self._client is None:
+            # The client's own retries take ten seconds: nobody who reads features can wait so long to hear of it.
+            url, retry = online_store_config.url.get_secret_value(), Retry(NoBackoff(), 1)
+            self._client = Redis.from_url(url, retry=retry, **connection_options(READ_S))
+        return self._client
+
+    async def _get_client_async(self, online_store_config: RedisOnlineStoreConfig) -> Any:
+        if self._client_async is None:
+            url = online_store_config.url.get_secret_value()
+            self._client_async = redis_asyncio.Redis.from_url(url, **connection_options(READ_S))
+        return self._client_async
 
     def online_write_batch(self, config: RepoConfig, table: FeatureView, data: list[Given], progress: Progress) -> None:
         write = self._get_client(config.online_store).register_script(GUARDED_WRITE)

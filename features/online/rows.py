@@ -112,15 +112,20 @@ def _key_prefix(view: View) -> bytes:
     return _U32.pack(1) + kind + _sized(view.key.encode()) + kind
 
 
+def key_of(view: View, entity: str) -> bytes:
+    """The serialized key of one entity, by its id."""
+    return _key_prefix(view) + _sized(entity.encode())
+
+
 def to_rows(view: View, records: Iterable[Record]) -> list[Row]:
     """Project records of `view.record`; a missing value is an empty `Value`, which Feast reads as null."""
     prefix = _key_prefix(view)
-    key_of, event_of, known_of = attrgetter(view.key), attrgetter(view.occurred), attrgetter(view.known)
+    id_of, event_of, known_of = attrgetter(view.key), attrgetter(view.occurred), attrgetter(view.known)
     values_of = attrgetter(*view.field_names)
     encoders = [_ENCODERS[field.kind] for field in view.fields]
     return [
         Row(
-            prefix + _sized(key_of(record).encode()),
+            prefix + _sized(id_of(record).encode()),
             microseconds(event_of(record)),
             microseconds(known_of(record)),
             tuple(

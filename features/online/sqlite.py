@@ -1,8 +1,9 @@
 """Guarded rows in one SQLite file: one row per entity and view, replaced only by a newer one.
 
 Feast's own SQLite store keeps one row per *feature* and lets an older event overwrite a newer one. Here the
-guard is part of the upsert, so it holds within a batch, between batches and between processes. WAL keeps readers
-and the writer out of each other's way; a commit is on disk when it returns.
+guard is part of the upsert, so it holds within a batch, between batches and between processes. Two scorings of one
+version at one microsecond are told apart by their bytes: whoever comes last, the same one stays. WAL keeps readers and
+the writer out of each other's way; a commit is on disk when it returns.
 """
 
 import sqlite3
@@ -107,7 +108,8 @@ class GuardedTables:
             f"VALUES (?, ?, ?, ?, {layout}) ON CONFLICT (entity_key) DO UPDATE SET "
             "event_us = excluded.event_us, known_us = excluded.known_us, layout = excluded.layout, "
             "feature_values = excluded.feature_values "
-            "WHERE (excluded.event_us, excluded.known_us) > (stored.event_us, stored.known_us)",
+            "WHERE (excluded.event_us, excluded.known_us, excluded.feature_values)"
+            " > (stored.event_us, stored.known_us, stored.feature_values)",
             rows,
         )
         written = max(cursor.rowcount, 0)

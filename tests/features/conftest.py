@@ -1,13 +1,10 @@
-"""Real stores, started once: a SQLite file, a Redis server of our own where there is one, the owner process."""
+"""Real stores, started once: a SQLite file and its owner process, a Redis of our own where there is one."""
 
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -106,33 +103,6 @@ def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnerProcess]:
     process = OwnerProcess.start(tmp_path_factory.mktemp("owned") / "online.db")
     yield process
     process.end()
-
-
-@pytest.fixture(scope="session")
-def redis_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("redis-server is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("redis")
-    process = subprocess.Popen(
-        [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        else:
-            pytest.fail(f"redis-server does not listen on port {port}")
-        yield f"redis://127.0.0.1:{port}/3"
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
 
 
 def make_config(folder: Path, online: str, writer: str | None = None) -> FeaturesConfig:

@@ -66,6 +66,13 @@ def test_an_id_that_no_video_can_have_is_refused(tmp_path: Path, video_id: str) 
     [
         ({"online": "redis://:secret@h:port"}, r"online store == 'redis://h:port': Port could not be cast"),
         ({"online": "redis://:secret@"}, r"online store == 'redis://': must name a host"),
+        ({"online": "redsi://:secret@h:1"}, r"online store == 'redsi://h:1', must be sqlite"),
+        (
+            {"online": "redis://h:1?password=secret"},
+            r"online store == 'redis://h:1': option 'password', must be one of",
+        ),
+        ({"online": "redis://h:1?ssl_ca_certs=secret"}, r"option 'ssl_ca_certs', must be .* \(rediss:// only\)"),
+        ({"online": "redis://:secret@h:1/three"}, r"online store == 'redis://h:1/three': database == 'three', must be"),
         ({"offline": "http://u:secret@h:99999/d"}, "offline store: Port out of range"),
     ],
 )
@@ -94,6 +101,18 @@ def test_addresses_come_from_the_environment() -> None:
     assert config.redis_url == "redis://user:secret@cache:6380/2"
     assert config.shown_online == "redis://cache:6380/2"
     assert config.history_folder is None
+
+
+def test_the_online_store_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "online-store"
+    file.write_text("redis://:secret@cache:6380\n")
+    config = FeaturesConfig.from_environment({"PRECEDENT_ONLINE_STORE_FILE": str(file)})
+    assert config.redis_url == "redis://:secret@cache:6380"
+    assert "secret" not in repr(config)
+    with pytest.raises(BadInputError, match=r"_FILE == '.*/gone': No such file or directory"):
+        FeaturesConfig.from_environment({"PRECEDENT_ONLINE_STORE_FILE": f"{tmp_path}/gone"})
+    with pytest.raises(BadInputError, match="are both given"):
+        FeaturesConfig.from_environment({"PRECEDENT_ONLINE_STORE_FILE": str(file), "PRECEDENT_ONLINE_STORE": "a"})
 
 
 def test_the_warehouse_is_the_offline_store_unless_another_is_named() -> None:
