@@ -211,7 +211,11 @@ async def _judge(
     except Exception as error:
         if len(accepted) == 1:
             raise
-        log.exception("a batch of %d broke, judging each of its events alone", len(accepted))
+        log.exception(
+            "a batch of %d broke, judging each of its events alone",
+            len(accepted),
+            extra={"events": len(accepted), "video_ids": [one.upload.video_id for one in accepted[:20]]},
+        )
         whole_batch = error
     verdicts: list[Verdict] = []
     dead: list[DeadLetter] = []
@@ -266,7 +270,15 @@ def _verdicts(
         fell_back = 0
     except Exception:
         log.exception(
-            "ALERT the live release judges %d videos of canary %r: its verdicts break", rows.size, candidate.pin
+            "ALERT the live release judges %d videos of canary %r: its verdicts break",
+            rows.size,
+            candidate.pin,
+            extra={
+                "candidate_release": candidate.pin.release_version,
+                "candidate_casebook": candidate.pin.casebook_version,
+                "events": int(rows.size),
+                "video_ids": [upload.video_id for upload in some[:20]],
+            },
         )
         theirs = [verdicts[row].model_copy(update={"candidate": None}) for row in rows.tolist()]
         fell_back = len(rows)

@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import Counter, Gauge
+
+from streams.watching.consuming import ConsumingMetrics
 
 LATE_AFTER_PERIODS = 10.0
 LATE_AFTER_AT_LEAST_S = 60.0
@@ -48,7 +50,9 @@ class ClerkMetrics:
     """The clerk's registry; `every_s` is the period of each duty."""
 
     def __init__(self, every_s: Mapping[str, float], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.registry = registry = CollectorRegistry()
+        self.consuming = ConsumingMetrics()  # of appeals
+        self.registry = registry = self.consuming.registry
+        self.readiness = self.consuming.readiness
         self.progress = DutyProgress(every_s, clock)
         self._opened = Counter("precedent_clerk_cases_opened", "cases put on the docket", ["reason"], registry=registry)
         self._done = Counter("precedent_clerk_done", "what a duty did", ["duty"], registry=registry)
@@ -59,9 +63,6 @@ class ClerkMetrics:
         self._cases = Gauge("precedent_clerk_cases_waiting", "cases nobody has ruled on", registry=registry)
         self._oldest = Gauge("precedent_clerk_oldest_waiting_seconds", "how long the oldest waits", registry=registry)
         self._outbox = Gauge("precedent_clerk_outbox_events", "events not delivered yet", registry=registry)
-        self._waiting = Gauge(
-            "precedent_waiting_seconds", "how long a part has been waited for", ["part"], registry=registry
-        )
         since = Gauge("precedent_clerk_since_success_seconds", "since a duty was done", ["duty"], registry=registry)
         for duty in every_s:
             since.labels(duty).set_function(partial(self.progress.since, duty))
@@ -69,7 +70,7 @@ class ClerkMetrics:
     def waiting(self, part: str, seconds: float) -> None:
         """Show for how long a duty, or another part, has been waited for; 0 when it is there."""
         self.progress.waiting(part, seconds)
-        self._waiting.labels(part).set(seconds)
+        self.consuming.waiting(part, seconds)
 
     def done(self, duty: str, count: int) -> None:
         """Note that a duty was done, and how much of it there was to do."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.errors import PrecedentError
@@ -11,7 +11,7 @@ from contracts.topics import CASES_APPEALS
 from streams.clerk.metrics import ClerkMetrics
 from streams.clerk.rounds import Duty, keep
 from streams.kafka.agents import AgentConfig, Agents, Carry, consume
-from streams.watching.serving import serve_metrics
+from streams.watching.serving import LOOPBACK, serve_metrics
 from streams.worker.patience import AbandonedError, Patience
 
 log = logging.getLogger(__name__)
@@ -30,25 +30,34 @@ class Assembly:
 
 
 async def run_clerk(
-    config: AgentConfig, assembly: Assembly, *, metrics_port: int, ready: Callable[[str], None]
+    config: AgentConfig,
+    assembly: Assembly,
+    *,
+    metrics_port: int,
+    ready: Callable[[str], None],
+    metrics_host: str = LOOPBACK,
 ) -> None:
     """Run until SIGINT or SIGTERM; `ready` is called once with the metrics address, when appeals are heard.
 
     The other duties begin at once. What a duty has in hand when the clerk is told to stop is done again by the next.
     """
     stopping = asyncio.Event()
+
+    def stop() -> None:
+        assembly.metrics.readiness.drain()
+        stopping.set()
+
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stopping.set)
-    server = serve_metrics(assembly.metrics, port=metrics_port)
+        loop.add_signal_handler(name, stop)
+    server = serve_metrics(assembly.metrics, host=metrics_host, port=metrics_port)
     try:
         await asyncio.gather(
             keep(assembly.duties, stopping, assembly.metrics),
-            _hear(config, assembly, stopping, lambda: ready(f"127.0.0.1:{server.server_port}")),
+            _hear(config, assembly, stopping, lambda: ready(server.address)),
         )
     finally:
-        server.shutdown()
-        server.server_close()
+        server.close()
         await assembly.close()
 
 
@@ -62,11 +71,14 @@ async def _hear(config: AgentConfig, assembly: Assembly, stopping: asyncio.Event
             told = True
             ready()
 
+    def watch(committed: Mapping[int, int], lag: Mapping[int, int]) -> None:
+        assembly.metrics.consuming.see_offsets(committed, lag)
+
     patience = Patience(assembly.metrics, abandoned=stopping.is_set)
     while not stopping.is_set():
         try:
             await patience.until_done("broker", assembly.reach_broker)
-            await consume(Agents(config, {CASES_APPEALS: assembly.hear}), stopping, ready=tell)
+            await consume(Agents(config, {CASES_APPEALS: assembly.hear}), stopping, ready=tell, watch=watch)
         except AbandonedError:
             return
         except PrecedentError as error:

@@ -18,6 +18,8 @@ from serving.scorer import Scorer, Scores, check_probabilities
 from streams.moderation import Opinion, Policy, Preprocess
 
 log = logging.getLogger(__name__)
+NAMED = 20
+"""Videos of a batch that a line of the log names."""
 
 Decide = Callable[[Scores, Release, Pin], list[CandidateDecision]]
 
@@ -63,7 +65,18 @@ class CandidateOpinion:
             return Opinion(scores, self._decide(scores, candidate.release, candidate.pin))
         except Exception as error:  # noqa: BLE001 - whatever it is, no live verdict may wait for or die of it
             reason = f"no answer within {self._deadline_s:g} s" if isinstance(error, TimeoutError) else repr(error)
-            log.error("ALERT verdicts go without candidate %r for %g s: %s", candidate.pin, self._pause_s, reason)
+            log.error(
+                "ALERT verdicts go without candidate %r for %g s: %s",
+                candidate.pin,
+                self._pause_s,
+                reason,
+                extra={
+                    "candidate_release": candidate.pin.release_version,
+                    "candidate_casebook": candidate.pin.casebook_version,
+                    "events": len(uploads),
+                    "video_ids": [upload.video_id for upload in uploads[:NAMED]],
+                },
+            )
             self._paused = candidate.pin, self._clock() + self._pause_s
             return None
 

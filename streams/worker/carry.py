@@ -6,24 +6,29 @@ Events without media and small groups of those with media go side by side, so th
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from contracts.errors import BadInputError, DependencyError
+from contracts.records import is_id
 from contracts.topics import VIDEOS_VERDICTS
 from contracts.verdicts import Verdict
 from streams.edge import RawEvent
 from streams.kafka.delivery import OutgoingRecord
 from streams.kafka.records import of_letters
 from streams.moderation import Accepted, Moderated, Parts, Policy, check, moderate
+from streams.watching.letters import LetterLog
+from streams.watching.traces import UNTRACED, Attributes, BatchTrace, Headers, Journey, Tracing, headers_of
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.patience import AbandonedError, Outlets, Patience
+from streams.worker.stages import Stages
 
 log = logging.getLogger(__name__)
 
 MEDIA_AT_ONCE = 16
+NAMED = 20
+"""Videos of a batch that a line of the log names."""
 
 
 class Carrier:
@@ -37,28 +42,48 @@ class Carrier:
         metrics: WorkerMetrics,
         *,
         now: Callable[[], datetime],
+        tracing: Tracing = UNTRACED,
     ) -> None:
         self._parts = parts
         self._outlets = outlets
         self._policy = policy
         self._metrics = metrics
         self._now = now
+        self._tracing = tracing
+        self._letters = LetterLog()
 
     async def carry(self, batch: Sequence[RawEvent], ours: Callable[[], bool]) -> bool:
         """Return True when the batch may be acknowledged, False when it was let go because it is not `ours`.
 
         Any other exception is a fault of this program: the worker must end without acknowledging.
         """
-        patience = Patience(self._metrics, abandoned=lambda: not ours())
+        with self._metrics.under_way(), self._tracing.batch("moderate", len(batch)) as trace:
+            return await self._carry(batch, ours, trace)
+
+    async def _carry(self, batch: Sequence[RawEvent], ours: Callable[[], bool], trace: BatchTrace) -> bool:
+        def tell(stage: str, began_s: float, ended_s: float) -> None:
+            self._metrics.count_stage(stage, ended_s - began_s)
+            trace.stage(stage, began_s, ended_s)
+
+        stages = Stages(tell)
+        patience = Patience(self._metrics, abandoned=lambda: not ours(), about=lambda: _about(batch))
         trip = _Trip(
-            patience.over_parts(self._parts),
+            stages.over_parts(patience.over_parts(self._parts)),
             patience.over_outlets(self._outlets),
             patience,
             self._policy,
             self._metrics,
+            stages,
+            trace,
+            self._letters,
             self._now,
         )
-        checked = check(batch, self._now())
+        with stages.timed("check"):
+            checked = check(batch, self._now())
+        accepted = checked.accepted
+        trace.follow(
+            len(accepted), lambda row: headers_of(accepted[row].raw), lambda row: _journey(accepted[row]), begins=True
+        )
         ways = [trip.deliver(Moderated([], checked.dead))] if checked.dead else []
         ways += [trip.take(group) for group in checked.groups(MEDIA_AT_ONCE)]
         outcomes = await asyncio.gather(*ways, return_exceptions=True)
@@ -68,7 +93,7 @@ class Carrier:
                 raise failure
         stale = len(batch) if failures else 0
         if stale:
-            log.warning("let go of %d events: %s", stale, failures[0])
+            log.warning("let go of %d events: %s", stale, failures[0], extra=_about(batch))
         self._metrics.count_batch(len(batch), repeated=checked.repeated, stale=stale)
         return not failures
 
@@ -82,27 +107,30 @@ class _Trip:
     patience: Patience
     policy: Callable[[], Policy]
     metrics: WorkerMetrics
+    stages: Stages
+    trace: BatchTrace
+    letters: LetterLog
     now: Callable[[], datetime]
 
     async def take(self, group: Sequence[Accepted]) -> None:
         """Moderate a group and deliver what it became."""
-        began = time.perf_counter()
-        moderated = await self.patience.until_done("release", lambda: self._moderate(group))
-        self.metrics.count_stage("moderate", time.perf_counter() - began)
-        await self.deliver(moderated)
+        await self.deliver(await self.patience.until_done("release", lambda: self._moderate(group)))
 
     async def deliver(self, moderated: Moderated) -> None:
         """Write features, then announce verdicts and dead letters; returns when all of it is kept."""
-        began = time.perf_counter()
         if moderated.verdicts:
-            await self.outlets.features.write(moderated.verdicts)
-        written, written_at = time.perf_counter(), self.now()
-        await self.outlets.producer.send(_records(moderated))
-        metrics = self.metrics
-        metrics.count_stage("features", written - began)
-        metrics.count_stage("deliver", time.perf_counter() - written)
-        metrics.count_dead([letter.reason.value for letter in moderated.dead])
-        metrics.observe_verdicts([(written_at - v.occurred_at).total_seconds() for v in moderated.verdicts])
+            with self.stages.timed("features"):
+                await self.outlets.features.write(moderated.verdicts)
+        written_at = self.now()
+        onward = self.trace.onward
+        for verdict in moderated.verdicts if onward else ():
+            if verdict.event_id in onward:
+                self.trace.arrived(verdict.event_id, written_at, _outcome(verdict))
+        with self.stages.timed("deliver"):
+            await self.outlets.producer.send(_records(moderated, onward))
+        self.metrics.count_dead([letter.reason.value for letter in moderated.dead])
+        self.letters.tell(moderated.dead)
+        self.metrics.observe_verdicts([(written_at - v.occurred_at).total_seconds() for v in moderated.verdicts])
 
     async def _moderate(self, group: Sequence[Accepted]) -> Moderated:
         policy = self.policy()
@@ -117,8 +145,36 @@ class _Trip:
         return moderated
 
 
-def _records(moderated: Moderated) -> list[OutgoingRecord]:
+def _records(moderated: Moderated, onward: Mapping[str, Headers]) -> list[OutgoingRecord]:
     to_json = Verdict.__pydantic_serializer__.to_json
     topic = VIDEOS_VERDICTS.name
     verdicts = [OutgoingRecord(topic, v.video_id.encode(), to_json(v)) for v in moderated.verdicts]
+    if onward:
+        pairs = zip(verdicts, moderated.verdicts, strict=True)
+        verdicts = [record._replace(headers=onward.get(verdict.event_id)) for record, verdict in pairs]
     return verdicts + of_letters(moderated.dead)
+
+
+def _journey(one: Accepted) -> Journey:
+    """What a trace says of an upload; its journey began when the upload came to be."""
+    upload, raw = one.upload, one.raw
+    about = {"precedent.video_id": upload.video_id, "precedent.event_id": upload.event_id}
+    place = {"messaging.kafka.partition": raw.partition, "messaging.kafka.offset": raw.offset}
+    return Journey(upload.event_id, upload.occurred_at, {**about, **place})
+
+
+def _outcome(verdict: Verdict) -> Attributes:
+    return {
+        "precedent.decision": verdict.decision.value,
+        "precedent.release": verdict.release_version,
+        "precedent.casebook": verdict.casebook_version,
+    }
+
+
+def _about(batch: Sequence[RawEvent]) -> Mapping[str, object]:
+    """A batch's fields in a log: how many events, where they lay, the first of its videos."""
+    places: dict[str, list[int]] = {}
+    for raw in batch:
+        places.setdefault(f"{raw.topic}/{raw.partition}", [raw.offset, raw.offset])[1] = raw.offset
+    keys = [raw.key.decode("latin-1") for raw in batch[:NAMED] if raw.key]
+    return {"events": len(batch), "offsets": places, "video_ids": [key for key in keys if is_id(key)]}

@@ -8,7 +8,7 @@ rebalance its partitions are read again from the last commit, here or elsewhere.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
@@ -44,6 +44,8 @@ class Patience:
     first_s: float = 0.1
     longest_s: float = 5.0
     alert_s: float = 10.0
+    about: Callable[[], Mapping[str, object]] = dict
+    """What waits, as fields of the log: asked only when there is something to say."""
 
     def over_parts(self, parts: Parts) -> Parts:
         """The same parts, waited for; a second opinion is not."""
@@ -65,14 +67,26 @@ class Patience:
                 started = started or now
                 if not alerted or now - alerted >= self.alert_s:
                     alerted = now
-                    log.error("ALERT waiting for %s since %.1f s: %s", part, now - started, error)
+                    log.error(
+                        "ALERT waiting for %s since %.1f s: %s",
+                        part,
+                        now - started,
+                        error,
+                        extra={**self.about(), "waits_for": part, "waited_s": round(now - started, 3)},
+                    )
                 self.gauge.waiting(part, max(now - started, 1e-3))
                 await self._pause(part, pause_s)
                 pause_s = min(2.0 * pause_s, self.longest_s)
                 continue
             if started:
                 self.gauge.waiting(part, 0.0)
-                log.warning("%s is back after %.1f s", part, time.monotonic() - started)
+                waited_s = time.monotonic() - started
+                log.warning(
+                    "%s is back after %.1f s",
+                    part,
+                    waited_s,
+                    extra={**self.about(), "waits_for": part, "waited_s": round(waited_s, 3)},
+                )
             return result
 
     async def _pause(self, part: str, seconds: float) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,7 +11,8 @@ from contracts.topics import VIDEOS_UPLOADED
 from contracts.videos import VideoUploaded
 from streams.kafka.agents import AgentConfig, Agents, consume
 from streams.moderation import Parts, Policy
-from streams.watching.serving import serve_metrics
+from streams.watching.serving import LOOPBACK, serve_metrics
+from streams.watching.traces import UNTRACED, Tracing
 from streams.worker.carry import Carrier
 from streams.worker.follower import ReleaseFollower
 from streams.worker.metrics import WorkerMetrics
@@ -32,30 +33,40 @@ class Assembly:
 
 
 async def run_worker(
-    config: AgentConfig, assembly: Assembly, *, metrics_port: int, ready: Callable[[str], None]
+    config: AgentConfig,
+    assembly: Assembly,
+    *,
+    metrics_port: int,
+    ready: Callable[[str], None],
+    metrics_host: str = LOOPBACK,
+    tracing: Tracing = UNTRACED,
 ) -> None:
     """Run until SIGINT or SIGTERM; `ready` is called once with the metrics address, when partitions are held.
 
     Raises `CheckFailedError` when the worker stopped on a fault: nothing of its last batch is acknowledged.
     """
     stopping = asyncio.Event()
+    metrics = WorkerMetrics()
+
+    def stop() -> None:
+        metrics.readiness.drain()
+        stopping.set()
+
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stopping.set)
-    metrics = WorkerMetrics()
-    server = serve_metrics(metrics, port=metrics_port)
+        loop.add_signal_handler(name, stop)
+    server = serve_metrics(metrics, host=metrics_host, port=metrics_port)
     try:
         if not await _unless(stopping, _prepare(assembly, metrics)):
             return
         following = asyncio.create_task(assembly.follower.follow())
         try:
-            await _consume(config, assembly, metrics, stopping, lambda: ready(f"127.0.0.1:{server.server_port}"))
+            await _consume(config, assembly, metrics, stopping, lambda: ready(server.address), tracing)
         finally:
             following.cancel()
     finally:
-        server.shutdown()
-        server.server_close()
-        await assembly.close()
+        server.close()
+        await asyncio.gather(assembly.close(), asyncio.to_thread(tracing.close))
 
 
 async def _prepare(assembly: Assembly, metrics: WorkerMetrics) -> None:
@@ -64,6 +75,7 @@ async def _prepare(assembly: Assembly, metrics: WorkerMetrics) -> None:
     policy = await assembly.follower.first_policy()
     await patience.until_done("broker", assembly.reach_broker)
     await patience.until_done("scorer", lambda: _rehearse(assembly.parts, policy))
+    metrics.readiness.has("models")
 
 
 async def _rehearse(parts: Parts, policy: Policy) -> None:
@@ -81,14 +93,20 @@ async def _consume(
     metrics: WorkerMetrics,
     stopping: asyncio.Event,
     ready: Callable[[], None],
+    tracing: Tracing,
 ) -> None:
     def policy() -> Policy:
         assert assembly.follower.policy is not None
         return assembly.follower.policy
 
-    carrier = Carrier(assembly.parts, assembly.outlets, policy, metrics, now=lambda: datetime.now(UTC))
+    carrier = Carrier(assembly.parts, assembly.outlets, policy, metrics, now=lambda: datetime.now(UTC), tracing=tracing)
     agents = Agents(config, {VIDEOS_UPLOADED: carrier.carry})
-    await consume(agents, stopping, ready=ready, watch=metrics.see_offsets)
+
+    def watch(committed: Mapping[int, int], lag: Mapping[int, int]) -> None:
+        metrics.see_offsets(committed, lag)
+        metrics.see_generation(agents.generation)
+
+    await consume(agents, stopping, ready=ready, watch=watch)
 
 
 async def _unless(stopping: asyncio.Event, wanted: Awaitable[object]) -> bool:
