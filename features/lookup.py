@@ -1,5 +1,7 @@
 """Ids in, columns out, each row marked fresh, expired or unknown: what a ranker reads of its candidates.
 
+`lookup` raises while the store is away; a recommender reads through `features.steady`, which does not.
+
 Read straight from the store (`features.online.readers`): for 200 candidates the messages that Feast's own read builds
 cost more than the reading. A test holds the two to the same values. Feast enforces no time-to-live online, so the times
 are checked here.
@@ -7,7 +9,7 @@ are checked here.
 
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any
@@ -32,11 +34,12 @@ _CATEGORY_CODES: dict[str, int] = {category.value: code for code, category in en
 
 
 class Freshness(IntEnum):
-    """Whether a row may be believed: never seen, seen but out of date, up to date."""
+    """Whether a row may be believed: never seen, seen but out of date, up to date; or whether nobody could say."""
 
     UNKNOWN = 0
     EXPIRED = 1
     FRESH = 2
+    UNAVAILABLE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,14 @@ class VideoFeatures:
     candidate_release_version_N: npt.NDArray[np.int64]
     leaf_N: tuple[str, ...]
 
+    @classmethod
+    def unavailable(cls, video_ids: Sequence[str]) -> "VideoFeatures":
+        """What is known of N videos while the online store is away: nothing."""
+        n = len(video_ids)
+        nothing = Columns.empty(VIDEO_TOXICITY, n)
+        found = _of_columns(nothing, video_ids, _EPOCH)
+        return replace(found, state_N=np.full(n, Freshness.UNAVAILABLE, np.int8))
+
     def __len__(self) -> int:
         return len(self.video_ids)
 
@@ -81,7 +92,7 @@ class VideoFeatures:
     def _to_dict(self, i: int) -> dict[str, Any]:
         state = Freshness(self.state_N[i])
         record: dict[str, Any] = {"video_id": self.video_ids[i], "state": state.name.lower()}
-        if state is Freshness.UNKNOWN:
+        if state in {Freshness.UNKNOWN, Freshness.UNAVAILABLE}:
             return record
         candidate = {
             "release_version": int(self.candidate_release_version_N[i]),
@@ -118,6 +129,13 @@ class AuthorFeatures:
     removed_N: npt.NDArray[np.int64]
     last_removed_s_N: npt.NDArray[np.int64]
 
+    @classmethod
+    def unavailable(cls, author_ids: Sequence[str]) -> "AuthorFeatures":
+        """What is known of N authors while the online store is away: nothing."""
+        n = len(author_ids)
+        state = np.full(n, Freshness.UNAVAILABLE, np.int8)
+        return cls(tuple(author_ids), state, np.full(n, np.nan, np.float32), *np.zeros((3, n), np.int64))
+
 
 @dataclass(frozen=True, slots=True)
 class ViewerFeatures:
@@ -139,6 +157,11 @@ class ViewerFeatures:
             report_rate=smoothed_share(0, 0, REPORT_PRIOR),
             toxic_skip_rate=rejection,
         )
+
+    @classmethod
+    def unavailable(cls, user_id: str) -> "ViewerFeatures":
+        """What a viewer is taken for while the online store is away: anybody."""
+        return replace(cls.unknown(user_id), state=Freshness.UNAVAILABLE)
 
 
 def lookup(store: OpenStore, video_ids: Sequence[str], now: datetime) -> VideoFeatures:

@@ -55,9 +55,13 @@ class RankPolicy:
     """How toxicity moves a list.
 
     unknown: a video without a verdict is ranked as if its toxicity were the violative share of its author,
-    where that is fresh, and `unknown_toxicity` otherwise; or it is dropped.
+    where that is fresh, and `unknown_toxicity` otherwise (`rank`: let through with a penalty); the same and demoted as
+    well (`demote`); or held back until it has one (`drop`).
+    unavailable: a video of which the store could not be asked, by the same three words. `drop` empties the list for as
+    long as the store is away; `rank` lets through what was removed without this process having read of it.
     expired: a verdict out of date is ranked as the worse of what it said and what an unknown video gets
-    (`cautious`), as if it were fresh (`trust`), or dropped. A removal stays in force in any case.
+    (`cautious`), the same and demoted as well (`demote`), as if it were fresh (`trust`), or dropped. A removal stays in
+    force in any case.
     review: a video that waits for a reviewer is kept as it is, demoted like a `demote`, or dropped.
     """
 
@@ -65,9 +69,10 @@ class RankPolicy:
     least_sensitivity: float = 0.25
     demoted_factor: float = 0.5
     review: Literal["keep", "demote", "drop"] = "demote"
-    unknown: Literal["rank", "drop"] = "rank"
+    unknown: Literal["rank", "demote", "drop"] = "rank"
+    unavailable: Literal["rank", "demote", "drop"] = "rank"
     unknown_toxicity: float = 0.2
-    expired: Literal["cautious", "trust", "drop"] = "cautious"
+    expired: Literal["cautious", "demote", "trust", "drop"] = "cautious"
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.strength) and self.strength >= 0):
@@ -157,6 +162,8 @@ class Scored:
 
 
 DEFAULT_POLICY = RankPolicy()
+_STATES = {Freshness.UNKNOWN: "unknown", Freshness.UNAVAILABLE: "unavailable", Freshness.EXPIRED: "expired"}
+"""The field of a policy that says what becomes of videos in a state."""
 
 
 def score(
@@ -178,10 +185,12 @@ def score(
         dropped = dropped | in_review
     elif policy.review == "demote":
         demoted = demoted | in_review
-    if policy.unknown == "drop":
-        dropped = dropped | (signals.state == Freshness.UNKNOWN)
-    if policy.expired == "drop":
-        dropped = dropped | (signals.state == Freshness.EXPIRED)
+    for state, said in _STATES.items():
+        what = getattr(policy, said)
+        if what == "drop":
+            dropped = dropped | (signals.state == state)
+        elif what == "demote":
+            demoted = demoted | (signals.state == state)
     sensitivity = np.maximum(policy.least_sensitivity, 1.0 - np.asarray(tolerance, np.float64))
     factor = np.where(demoted, policy.demoted_factor, 1.0)
     scores = relevance.astype(np.float64) * np.exp(-policy.strength * sensitivity * toxicity) * factor
@@ -252,9 +261,10 @@ def _toxicity(signals: Signals, policy: RankPolicy) -> npt.NDArray[np.float64]:
     prior = np.asarray(policy.unknown_toxicity, np.float64)
     if share is not None:
         prior = np.where(np.isnan(share), prior, share.astype(np.float64))
-    known = np.isfinite(signals.toxicity) & (signals.state != Freshness.UNKNOWN)
+    seen = (signals.state == Freshness.FRESH) | (signals.state == Freshness.EXPIRED)
+    known = np.isfinite(signals.toxicity) & seen
     toxicity = np.where(known, signals.toxicity.astype(np.float64), prior)
-    if policy.expired == "cautious":
+    if policy.expired in {"cautious", "demote"}:
         toxicity = np.where(signals.state == Freshness.EXPIRED, np.maximum(toxicity, prior), toxicity)
     return toxicity
 

@@ -36,6 +36,11 @@ class Columns(NamedTuple):
     event_us_K: Sequence[int]
     values: dict[str, Any]
 
+    @classmethod
+    def empty(cls, view: View, n: int) -> "Columns":
+        """The columns of N ids of which none is there."""
+        return columns(view, [False] * n, [], [])
+
 
 class RowReader(Protocol):
     """Reads a view's rows from where they are kept; raises `DependencyError` when it does not answer in time."""

@@ -93,6 +93,38 @@ def test_an_unknown_video_is_ranked_by_the_stated_default() -> None:
     assert rank(candidates(1.0), found, INTOLERANT, RankPolicy(unknown="drop")).dropped == ("v0",)
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("rank", {"v0": np.exp(-0.8)}), ("demote", {"v0": 0.5 * np.exp(-0.8)}), ("drop", {})],
+)
+@pytest.mark.parametrize(("what", "state"), [("unknown", Freshness.UNKNOWN), ("unavailable", Freshness.UNAVAILABLE)])
+def test_what_nobody_can_say_anything_of_is_let_through_with_a_penalty_demoted_or_held_back(
+    said: str, kept: dict[str, float], what: str, state: Freshness
+) -> None:
+    found = features([np.nan], decision=[-1], state=[state])
+    ranked = rank(candidates(1.0), found, INTOLERANT, RankPolicy().overridden({what: said}, place="here"))
+    assert dict(zip(ranked.video_ids, ranked.scores_K.tolist(), strict=True)) == pytest.approx(kept)
+    assert ranked.dropped == (() if kept else ("v0",))
+
+
+def test_unless_told_otherwise_the_unknown_and_unavailable_are_let_through_with_a_penalty() -> None:
+    assert (RankPolicy().unknown, RankPolicy().unavailable, RankPolicy().expired) == ("rank", "rank", "cautious")
+    assert RankPolicy().unknown_toxicity == 0.2
+
+
+def test_an_out_of_date_verdict_may_be_demoted_on_top_of_the_worse_toxicity() -> None:
+    found = features([0.125, 0.75], state=[Freshness.EXPIRED, Freshness.EXPIRED])
+    ranked = rank(candidates(1.0, 1.0), found, INTOLERANT, RankPolicy(expired="demote"))
+    assert ranked.toxicity_K.tolist() == [0.2, 0.75]
+    assert ranked.scores_K == pytest.approx([0.5 * np.exp(-0.8), 0.5 * np.exp(-3)])
+
+
+def test_a_removal_that_is_remembered_holds_while_the_store_is_away() -> None:
+    found = features([np.nan, np.nan], decision=[REMOVE, -1], state=[Freshness.UNAVAILABLE] * 2)
+    ranked = rank(candidates(1.0, 1.0), found, INTOLERANT)
+    assert (ranked.video_ids, ranked.dropped) == (("v1",), ("v0",))
+
+
 def test_an_unknown_video_has_the_record_of_its_author_where_that_is_fresh() -> None:
     found = features([np.nan] * 3, decision=[-1] * 3, state=[Freshness.UNKNOWN] * 3)
     prior = authors([0.5, 0.5, np.nan], [Freshness.FRESH, Freshness.EXPIRED, Freshness.UNKNOWN])
@@ -185,14 +217,15 @@ POLICIES = st.builds(
     least_sensitivity=UNIT,
     demoted_factor=UNIT,
     review=st.sampled_from(["keep", "demote", "drop"]),
-    unknown=st.sampled_from(["rank", "drop"]),
+    unknown=st.sampled_from(["rank", "demote", "drop"]),
+    unavailable=st.sampled_from(["rank", "demote", "drop"]),
     unknown_toxicity=UNIT,
-    expired=st.sampled_from(["cautious", "trust", "drop"]),
+    expired=st.sampled_from(["cautious", "demote", "trust", "drop"]),
 )
 
 
 def table(rows: list[tuple[float, float, int, Freshness]], ids: tuple[str, ...]) -> tuple[Candidates, VideoFeatures]:
-    known = [state is not Freshness.UNKNOWN for *_, state in rows]
+    known = [state in {Freshness.FRESH, Freshness.EXPIRED} for *_, state in rows]
     found = features(
         [row[1] if k else np.nan for row, k in zip(rows, known, strict=True)],
         decision=[row[2] if k else -1 for row, k in zip(rows, known, strict=True)],
@@ -211,7 +244,11 @@ def test_every_list_is_ordered_complete_and_independent_of_the_order_given(
     ranked = rank(*table(rows, ids), viewer, policy)
     assert sorted(ranked.video_ids + ranked.dropped) == sorted(ids)
     assert (np.diff(ranked.scores_K) <= 0).all()
-    removed = {v for v, row in zip(ids, rows, strict=True) if row[3] and DECISIONS[row[2]] is Decision.REMOVE}
+    removed = {
+        v
+        for v, row in zip(ids, rows, strict=True)
+        if row[3] in {Freshness.FRESH, Freshness.EXPIRED} and DECISIONS[row[2]] is Decision.REMOVE
+    }
     assert removed <= set(ranked.dropped)
 
     places = list(range(len(rows)))
