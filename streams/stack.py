@@ -83,6 +83,7 @@ def embedded_stack(
     triton: bool = True,
     media_roots: tuple[Path, ...] = (),
     broker: str | None = None,
+    online_store: str | None = None,
     worker_options: tuple[str, ...] = (),
     docket: Path | None = None,
     clerk_options: tuple[str, ...] = (),
@@ -91,7 +92,8 @@ def embedded_stack(
     """Run the embedded parts while the context is open; the pointer in `releases` must name a release.
 
     Without `triton` the workers score in their own processes. `broker` is the address of another Kafka to use,
-    with what our own environment says of Kafka.
+    with what our own environment says of Kafka; `online_store` that of another store of features, which the workers
+    write by themselves.
     With a `docket`, which needs the warehouse, a clerk works on it, and the court serves it if it is given options.
     Raises `DependencyError` with the end of its log when a part does not become ready.
     """
@@ -100,7 +102,8 @@ def embedded_stack(
     environment = {
         **ONE_THREAD,
         "PRECEDENT_RELEASES": str(releases.absolute()),
-        "PRECEDENT_ONLINE_STORE": f"sqlite:///{state / 'features' / 'online.db'}",
+        "PRECEDENT_ONLINE_STORE": online_store or f"sqlite:///{state / 'features' / 'online.db'}",
+        "PRECEDENT_FEATURES_REGISTRY": str(state / "features" / "registry.db"),
         "PRECEDENT_MEDIA_ROOTS": ":".join(str(root.absolute()) for root in media_roots),
     }
     with Parts() as parts:
@@ -111,11 +114,12 @@ def embedded_stack(
             # in the clear whatever we were told of another Kafka, and it forgets its producers when it ends
             environment |= dict.fromkeys(VARIABLES, "") | {"PRECEDENT_KAFKA_IDEMPOTENT": "false"}
         model_server = stack.start("triton", "triton", "--port", "0") if triton else None
-        writer = stack.start("features", "features", "writer")
+        writer = None if online_store else stack.start("features", "features", "writer")
         if warehouse:
             _start_warehouse(stack)
         environment["PRECEDENT_BROKER"] = broker or (own_broker.address if own_broker else "")
-        environment["PRECEDENT_FEATURES_WRITER"] = writer.address
+        if writer is not None:
+            environment["PRECEDENT_FEATURES_WRITER"] = writer.address
         if model_server is not None:
             environment["PRECEDENT_TRITON"] = model_server.address
         copiers = [stack.start(name, name) for name in ("sink", "recorder")] if warehouse else []
