@@ -32,6 +32,11 @@ class PoolPerShape:
         self._settings: PoolSettings | None = None
         self._pool: DecodePool | None = None
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of its workers."""
+        return () if self._pool is None else self._pool.pids
+
     async def decode(self, urls: Sequence[str], shape: InputShape) -> Sequence[Frames | MediaError]:
         wanted = PoolSettings(self._roots, self._n_workers, shape.n_frames, shape.frame_px)
         if self._pool is None or self._settings != wanted:

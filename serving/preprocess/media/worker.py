@@ -78,12 +78,18 @@ def serve(settings: wire.WorkerSettings) -> None:
 
 
 def _warm_up(limits: DecodeLimits) -> None:
-    """Import what decoding ever imports: all of PyAV, and what a small film and one that is none call for."""
+    """Import what decoding ever imports: all of PyAV, and what odd addresses, a film and one that is none call for."""
+    import ipaddress  # noqa: F401 - `urlsplit` fetches it at the first host in brackets,
+    import unicodedata  # noqa: F401 - and this at the first host that is not ASCII
+
     import av
-    import numpy.ma  # numpy fetches it at the first `unique`
+    import numpy.ma  # at the first `unique`
 
     from serving.preprocess.media.frames import decode_frames
 
+    for address in ("http://[::1]/", "http://[v1.a]/", "//\u2100/", "//é/", "\0", "\ud800"):
+        with contextlib.suppress(MediaError):
+            resolve_media(address, [])
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if not module.name.endswith((".__main__", ".datasets")):
             importlib.import_module(module.name)
