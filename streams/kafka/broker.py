@@ -27,15 +27,19 @@ _PRODUCER = 0
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedBroker:
-    """A running mock cluster: its bootstrap address and the topics that it declared."""
+    """A running mock cluster: its bootstrap address, the topics that it declared, and librdkafka's handle of it."""
 
     address: str
     topics: tuple[str, ...]
+    handle: int
 
 
 @contextmanager
-def embedded_broker(*, partitions: int = PARTITIONS) -> Iterator[EmbeddedBroker]:
-    """Run the broker in this process's background threads while the context is open; topics are declared."""
+def embedded_broker(*, partitions: int = PARTITIONS, advertised_port: int = 0) -> Iterator[EmbeddedBroker]:
+    """Run the broker in this process's background threads while the context is open; topics are declared.
+
+    `advertised_port` is where clients are sent that ask who is in the cluster: of a relay in front of it.
+    """
     library = _librdkafka()
     reason = ctypes.create_string_buffer(512)
     settings = library.rd_kafka_conf_new()
@@ -51,7 +55,9 @@ def embedded_broker(*, partitions: int = PARTITIONS) -> Iterator[EmbeddedBroker]
             error = library.rd_kafka_mock_topic_create(cluster, name.encode(), partitions, 1)
             if error:
                 raise DependencyError(f"topic {name!r} was not created, librdkafka's error {error}")
-        yield EmbeddedBroker(library.rd_kafka_mock_cluster_bootstraps(cluster).decode(), names)
+        if advertised_port:
+            library.rd_kafka_mock_broker_set_host_port(cluster, 1, b"127.0.0.1", advertised_port)
+        yield EmbeddedBroker(library.rd_kafka_mock_cluster_bootstraps(cluster).decode(), names, cluster)
     finally:
         library.rd_kafka_mock_cluster_destroy(cluster)
         library.rd_kafka_destroy(client)
@@ -72,6 +78,7 @@ def _librdkafka() -> ctypes.CDLL:
         ("rd_kafka_mock_cluster_destroy", None, (pointer,)),
         ("rd_kafka_mock_cluster_bootstraps", text, (pointer,)),
         ("rd_kafka_mock_group_initial_rebalance_delay_ms", None, (pointer, ctypes.c_int32)),
+        ("rd_kafka_mock_broker_set_host_port", None, (pointer, ctypes.c_int32, text, number)),
         ("rd_kafka_mock_topic_create", number, (pointer, text, number, number)),
     ):
         function = getattr(library, name)
