@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from streams.commands.foreground import broker_and_warehouse, log_to_stderr, ready
-from streams.commands.options import METRICS_PORT, session_timeout
+from streams.commands.foreground import broker_and_warehouse, ready
+from streams.commands.options import session_timeout, watched
 
 
 @click.command()
@@ -19,7 +19,7 @@ from streams.commands.options import METRICS_PORT, session_timeout
     show_default=True,
     help="folder of the register of cases [PRECEDENT_DOCKET]",
 )
-@METRICS_PORT
+@watched
 @click.option(
     "--days", type=click.FloatRange(0, 90, min_open=True), default=7.0, show_default=True, help="that reports count"
 )
@@ -40,6 +40,7 @@ from streams.commands.options import METRICS_PORT, session_timeout
 @session_timeout("clerk")
 def clerk(
     docket: Path,
+    metrics_host: str,
     metrics_port: int,
     days: float,
     decoders: int,
@@ -66,8 +67,9 @@ def clerk(
     from streams.clerk.run import run_clerk
     from streams.kafka.agents import AgentConfig, use_fast_loop
     from streams.settings import StreamSettings
+    from streams.watching.logs import log_to_stderr
 
-    log_to_stderr()
+    log_to_stderr("clerk", os.environ)
     settings = StreamSettings.from_environment()
     broker, address = broker_and_warehouse()
     register = Docket(docket)
@@ -96,8 +98,9 @@ def clerk(
                 session_timeout_s=session_timeout,
             ),
             assembly,
+            metrics_host=metrics_host,
             metrics_port=metrics_port,
-            ready=lambda at: ready("clerk", at),
+            ready=lambda at: ready("clerk", at, metrics=at),
         )
 
     use_fast_loop()

@@ -1,9 +1,7 @@
 """What every part in the foreground does: say that it is ready, say what is wrong, stop when it is told to."""
 
 import json
-import logging
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -24,11 +22,3 @@ def broker_and_warehouse() -> "tuple[Connection, WarehouseAddress]":
     from warehouse.address import address_in
 
     return Connection.from_environment(os.environ), address_in(os.environ)
-
-
-def log_to_stderr() -> None:
-    """Write warnings and worse to stderr; stdout is for the ready line."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # what it retries is told by who asked

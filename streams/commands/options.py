@@ -7,13 +7,23 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-METRICS_PORT = click.option(
-    "--metrics-port",
-    type=click.IntRange(0, 65_535),
-    default=0,
-    show_default=True,
-    help="of /metrics and /live on loopback; 0: any free one",
-)
+
+def watched(command: F) -> F:
+    """Where a part answers those who watch it: the same options for each."""
+    port = click.option(
+        "--metrics-port",
+        type=click.IntRange(0, 65_535),
+        default=0,
+        show_default=True,
+        help="of /metrics, /live and /ready; 0: any free one",
+    )
+    host = click.option(
+        "--metrics-host",
+        default="127.0.0.1",
+        show_default=True,
+        help="address to answer on; in a container 0.0.0.0",
+    )
+    return port(host(command))
 
 
 def session_timeout(part: str) -> Callable[[F], F]:

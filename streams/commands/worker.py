@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from features.config import FeaturesConfig
-from streams.commands.foreground import log_to_stderr, ready
-from streams.commands.options import METRICS_PORT, session_timeout
+from streams.commands.foreground import ready
+from streams.commands.options import session_timeout, watched
 
 
 @click.command()
 @click.option("--releases", type=click.Path(file_okay=False, path_type=Path), default=None, help="PRECEDENT_RELEASES")
-@METRICS_PORT
+@watched
 @click.option(
     "--take", type=click.IntRange(1, 100_000), default=256, show_default=True, help="largest batch, in events"
 )
@@ -31,6 +31,7 @@ from streams.commands.options import METRICS_PORT, session_timeout
 @click.option("--in-process", is_flag=True, help="score by ONNX Runtime in this process, without Triton")
 def worker(
     releases: Path | None,
+    metrics_host: str,
     metrics_port: int,
     take: int,
     within_ms: float,
@@ -51,10 +52,14 @@ def worker(
     from streams.kafka.agents import AgentConfig, use_fast_loop
     from streams.kafka.connection import Connection
     from streams.settings import StreamSettings
+    from streams.watching.logs import log_to_stderr
+    from streams.watching.traces import tracing_in
     from streams.worker.assemble import assemble, make_scorer
+    from streams.worker.follower import judging
     from streams.worker.run import run_worker
 
-    log_to_stderr()
+    context = log_to_stderr("worker", os.environ)
+    tracing = tracing_in(os.environ, "worker")
     settings = StreamSettings.from_environment(releases=releases)
     broker = Connection.from_environment(os.environ)
     config = AgentConfig(
@@ -75,7 +80,15 @@ def worker(
             media_roots=settings.media_folders,
             decoders=decoders,
         )
-        await run_worker(config, assembly, metrics_port=metrics_port, ready=lambda address: ready("worker", address))
+        context.follow(lambda: judging(assembly.follower.policy))
+        await run_worker(
+            config,
+            assembly,
+            metrics_host=metrics_host,
+            metrics_port=metrics_port,
+            ready=lambda address: ready("worker", address, metrics=address),
+            tracing=tracing,
+        )
 
     use_fast_loop()
     asyncio.run(run())

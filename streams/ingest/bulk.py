@@ -6,7 +6,6 @@ id), and one outlet that likes thousands of rows at once.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -23,13 +22,18 @@ from contracts.topics import Topic
 from serving.stopping import Stop
 from streams import edge
 from streams.collector import calm_collector
+from streams.ingest.metrics import IngestMetrics, Places
 from streams.kafka.connection import Connection
-from streams.kafka.delivery import ConfirmedProducer, OutgoingRecord
+from streams.kafka.delivery import ConfirmedProducer
+from streams.kafka.reaching import reach
 from streams.kafka.records import of_letters
+from streams.watching.letters import LetterLog
+from streams.watching.traces import UNTRACED, BatchTrace, Journey, Tracing
 
 log = logging.getLogger(__name__)
 
 Insert = Callable[[Sequence[Event]], int]
+PART = "warehouse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,22 @@ class _Record(NamedTuple):
     value: bytes | None
 
 
-def run_sink(config: SinkConfig, inserts: Mapping[Topic, Insert], stop: Stop, *, ready: Callable[[], None]) -> None:
+def run_sink(
+    config: SinkConfig,
+    inserts: Mapping[Topic, Insert],
+    stop: Stop,
+    *,
+    ready: Callable[[], None],
+    metrics: IngestMetrics | None = None,
+    tracing: Tracing = UNTRACED,
+) -> None:
     """Copy each topic's events by its insert until `stop` is set.
 
-    `ready` is called once, when the group has given out its partitions.
+    `ready` is called once, when the group has given out its partitions. Raises `BadInputError` where the broker refuses us.
     """
+    metrics = metrics or IngestMetrics()
+    places = Places()
+    _wait_for_broker(config.broker, stop)
     consumer = Consumer(
         config.broker.client(
             {
@@ -70,13 +85,14 @@ def run_sink(config: SinkConfig, inserts: Mapping[Topic, Insert], stop: Stop, *,
                 "fetch.wait.max.ms": 200,
                 "session.timeout.ms": int(config.session_timeout_s * 1000),
                 "log_level": 2,
+                "error_cb": lambda error: log.warning("the broker says: %s", error.str()),
             }
         ),
         logger=log,
     )
     producer = ConfirmedProducer(config.broker, client_id="precedent-sink")
-    assigned = threading.Event()
-    consumer.subscribe([topic.name for topic in inserts], on_assign=lambda *_: assigned.set())
+    keeper = _Keeper(consumer, inserts, producer, config, stop, metrics, tracing, places, LetterLog())
+    consumer.subscribe([topic.name for topic in inserts], on_assign=places.assigned)
     told = False
     try:
         with suppress(DependencyError):  # then the first batch waits for it
@@ -84,15 +100,27 @@ def run_sink(config: SinkConfig, inserts: Mapping[Topic, Insert], stop: Stop, *,
                 insert([])  # connects, and loads what connecting needs
         while not stop.is_set():
             batch = _take(consumer, config, stop)
-            if assigned.is_set() and not told:
+            if places.generation and not told:
                 told = True
                 calm_collector()
                 ready()
-            if batch and _keep(batch, consumer, inserts, producer, config, stop):
-                _commit(consumer, batch)
+            if batch:
+                with metrics.under_way():
+                    if keeper.keep(batch):
+                        places.done(_commit(consumer, batch))
+            places.show(consumer, metrics)
     finally:
+        metrics.readiness.drain()
         consumer.close()
         producer.close()
+
+
+def _wait_for_broker(broker: Connection, stop: Stop) -> None:
+    while not stop.is_set():
+        try:
+            return reach(broker)
+        except DependencyError as error:
+            log.error("ALERT waiting for the broker: %s", error)
 
 
 def _take(consumer: Consumer, config: SinkConfig, stop: Stop) -> list[Message]:
@@ -108,30 +136,73 @@ def _take(consumer: Consumer, config: SinkConfig, stop: Stop) -> list[Message]:
     return batch
 
 
-def _keep(
-    batch: list[Message],
-    consumer: Consumer,
-    inserts: Mapping[Topic, Insert],
-    producer: ConfirmedProducer,
-    config: SinkConfig,
-    stop: Stop,
-) -> bool:
-    """Insert a batch, however long the warehouse is away; False when told to stop before it was kept."""
-    events, dead = _check(batch, inserts)
-    pause_s, alerted = 0.1, 0.0
-    while not stop.is_set():
-        try:
-            for topic, some in events.items():  # what was inserted before a failure is inserted again: the same rows
-                inserts[topic](some)
-            producer.send_now(dead)
-            return True
-        except DependencyError as error:
-            if time.monotonic() - alerted > 10.0:
-                alerted = time.monotonic()
-                log.error("ALERT %d events wait: %s", len(batch), error)
-        _wait_as_member(consumer, pause_s, stop)
-        pause_s = min(2.0 * pause_s, config.longest_pause_s)
-    return False
+@dataclass(frozen=True, slots=True)
+class _Keeper:
+    """Keeps batches, however long the warehouse is away."""
+
+    consumer: Consumer
+    inserts: Mapping[Topic, Insert]
+    producer: ConfirmedProducer
+    config: SinkConfig
+    stop: Stop
+    metrics: IngestMetrics
+    tracing: Tracing
+    places: Places
+    letters: LetterLog
+
+    def keep(self, batch: Sequence[Message]) -> bool:
+        """Insert a batch; False when told to stop before it was kept."""
+        with self.tracing.batch("ingest", len(batch)) as trace:
+            trace.follow(len(batch), lambda row: batch[row].headers(), lambda row: _journey(batch[row]), begins=False)
+            records = [
+                _Record(m.topic(), m.partition(), m.offset(), m.timestamp()[1] / 1000.0, m.key(), m.value())
+                for m in batch
+            ]
+            events, dead = _check(records, self.inserts)
+            if not self._insert(events, dead, trace):
+                return False
+            kept_at = datetime.now(UTC)
+            for key in trace.onward:
+                trace.arrived(key, kept_at, {})
+        self.letters.tell(dead)
+        self.metrics.count_dead([letter.reason.value for letter in dead])
+        self.metrics.count_batch(len(batch))
+        self.metrics.observe_kept([record.timestamp for record in records])
+        return True
+
+    def _insert(self, events: Mapping[Topic, Sequence[Event]], dead: Sequence[DeadLetter], trace: BatchTrace) -> bool:
+        pause_s, alerted, began = 0.1, 0.0, time.monotonic()
+        while not self.stop.is_set():
+            try:
+                # what was inserted before a failure is inserted again: the same rows
+                for topic, some in events.items():
+                    inserting = time.perf_counter()
+                    with self.metrics.inserting(topic.name, len(some)):
+                        self.inserts[topic](some)
+                    trace.stage(f"insert {topic.name}", inserting, time.perf_counter())
+                self.producer.send_now(of_letters(dead))
+                self.metrics.waiting(PART, 0.0)
+                return True
+            except DependencyError as error:
+                waited_s = time.monotonic() - began
+                if time.monotonic() - alerted > 10.0:
+                    alerted = time.monotonic()
+                    counts = {topic.name: len(some) for topic, some in events.items()}
+                    about = {"waits_for": PART, "waited_s": round(waited_s, 3), "events_by_topic": counts}
+                    log.error("ALERT %d events wait: %s", sum(counts.values()) + len(dead), error, extra=about)
+                self.metrics.waiting(PART, max(waited_s, 1e-3))
+                self.places.show(self.consumer, self.metrics)
+            _wait_as_member(self.consumer, pause_s, self.stop)
+            pause_s = min(2.0 * pause_s, self.config.longest_pause_s)
+        return False
+
+
+def _journey(message: Message) -> Journey:
+    """What a trace says of a record; its way to the warehouse began when it was sent."""
+    place = f"{message.topic()}/{message.partition()}@{message.offset()}"
+    sent = datetime.fromtimestamp(max(message.timestamp()[1], 0) / 1000.0, UTC)
+    key = (message.key() or b"").decode("latin-1")
+    return Journey(place, sent, {"messaging.kafka.message.key": key, "precedent.place": place})
 
 
 def _wait_as_member(consumer: Consumer, seconds: float, stop: Stop) -> None:
@@ -147,13 +218,10 @@ def _wait_as_member(consumer: Consumer, seconds: float, stop: Stop) -> None:
     consumer.resume(consumer.assignment())
 
 
-def _check(
-    batch: Sequence[Message], topics: Collection[Topic]
-) -> tuple[dict[Topic, list[Event]], list[OutgoingRecord]]:
+def _check(batch: Sequence[_Record], topics: Collection[Topic]) -> tuple[dict[Topic, list[Event]], list[DeadLetter]]:
     """What the edge lets in, by topic, and the letters of what it refuses."""
     by_name: dict[str, list[_Record]] = {topic.name: [] for topic in topics}
-    for m in batch:
-        record = _Record(m.topic(), m.partition(), m.offset(), m.timestamp()[1] / 1000.0, m.key(), m.value())
+    for record in batch:
         by_name[record.topic].append(record)
     events: dict[Topic, list[Event]] = {}
     letters: list[DeadLetter] = []
@@ -162,10 +230,11 @@ def _check(
             through = edge.read(records, topic, datetime.now(UTC))
             events[topic] = [event for _, event in through.accepted]
             letters += through.dead
-    return events, of_letters(letters)
+    return events, letters
 
 
-def _commit(consumer: Consumer, batch: Sequence[Message]) -> None:
+def _commit(consumer: Consumer, batch: Sequence[Message]) -> Mapping[tuple[str, int], int]:
+    """Commit past a batch; what was committed, by topic and partition."""
     ends = {(m.topic(), m.partition()): m.offset() + 1 for m in batch}
     try:
         consumer.commit(
@@ -174,3 +243,5 @@ def _commit(consumer: Consumer, batch: Sequence[Message]) -> None:
         )
     except KafkaException as error:  # rebalanced meanwhile: the rows come again, and are the same rows
         log.warning("offsets were not committed: %s", error)
+        return {}
+    return ends

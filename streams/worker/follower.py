@@ -119,6 +119,11 @@ class ReleaseFollower:
             log.error("ALERT still judging by release %s: %s", _name(self._policy), complaint)
 
 
+def judging(policy: Policy | None) -> dict[str, int]:
+    """What judges, as fields of the log; nothing before the first policy."""
+    return {} if policy is None else {"release": policy.pin.release_version, "casebook": policy.pin.casebook_version}
+
+
 def _name(policy: Policy | None) -> str:
     if policy is None:
         return "none"

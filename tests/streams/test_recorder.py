@@ -9,6 +9,7 @@ from contracts.errors import DependencyError
 from contracts.records import Event
 from contracts.topics import EXPERIMENTS_EXPOSURES, USERS_REPORTS, Topic
 from contracts.viewers import ExperimentExposure, Surface, UserReport
+from streams.ingest.metrics import IngestMetrics
 from streams.ingest.recorder import recording
 from streams.kafka.agents import AgentConfig, Agents, consume
 from streams.kafka.connection import Connection
@@ -43,7 +44,10 @@ def record(broker: Connection, group: str, rows: dict[Topic, Rows], done: Callab
     async def scene() -> None:
         stopping = asyncio.Event()
         producer = ConfirmedProducer(broker, client_id=group)
-        carriers = {topic: recording(topic, insert, producer, now=lambda: NOW) for topic, insert in rows.items()}
+        metrics = IngestMetrics()
+        carriers = {
+            topic: recording(topic, insert, producer, metrics, now=lambda: NOW) for topic, insert in rows.items()
+        }
         config = AgentConfig(broker, group, session_timeout_s=3.0)
         running = asyncio.create_task(consume(Agents(config, carriers), stopping, ready=lambda: None))
         try:

@@ -25,15 +25,15 @@ def named(prefix: str) -> Callable[[Message], bool]:
 
 
 def metric(worker: Part, name: str) -> float:
-    """The sum of a worker's metrics whose line begins so."""
-    with urllib.request.urlopen(f"http://{worker.address}/metrics", timeout=5) as answer:
+    """The sum of a part's metrics whose line begins so."""
+    with urllib.request.urlopen(f"http://{worker.ready['metrics']}/metrics", timeout=5) as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
 def status(worker: Part, path: str) -> int:
     try:
-        with urllib.request.urlopen(f"http://{worker.address}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{worker.ready['metrics']}{path}", timeout=5) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()
