@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from contracts.cases import CaseAppealed
 from contracts.errors import BadInputError
+from contracts.topics import VIDEOS_UPLOADED
 from policy.cases.opening import DEFAULT_OPENING
 from policy.docket.docket import Docket
 from policy.docket.principals import CLERK
@@ -20,6 +21,7 @@ from streams.clerk.duties.prioritising import prioritise
 from streams.clerk.duties.publishing import Publishing, Sampled
 from streams.clerk.duties.rejudging import Rejudging
 from streams.clerk.duties.rescoring import RescoringRounds, rescore
+from streams.clerk.duties.shedding import Shedding, SheddingSettings
 from streams.clerk.duties.watching import watching
 from streams.clerk.duties.weighing import SharedLook, WindowSettings, weigh_window
 from streams.clerk.metrics import ClerkMetrics
@@ -29,6 +31,7 @@ from streams.clerk.run import Assembly
 from streams.clerk.shelf import ReleaseShelf
 from streams.kafka.connection import Connection
 from streams.kafka.delivery import ConfirmedProducer
+from streams.kafka.lag import GroupLag
 from streams.worker.assemble import PoolPerShape
 from warehouse.address import WarehouseAddress
 
@@ -46,6 +49,9 @@ EVERY_S: Mapping[str, float] = MappingProxyType(
 )
 """How long each duty rests between two rounds, in seconds."""
 
+WORKERS = "precedent-moderation"
+"""The workers' consumer group, where the settings name no other."""
+
 Blocking = Callable[[datetime], int]
 """A duty that is done in a thread; it returns how much it did."""
 
@@ -58,6 +64,7 @@ class ClerkConfig:
     pace: float = 1.0
     window: WindowSettings = WindowSettings()
     rescoring: RescoringRounds = RescoringRounds()
+    shedding: SheddingSettings = SheddingSettings()
     decoders: int = 1
     every_s: Mapping[str, float] = field(default_factory=lambda: EVERY_S)
 
@@ -78,8 +85,9 @@ def assemble(
     media_roots: tuple[Path, ...],
     publishes: bool = True,
     advances: bool = False,
+    workers: str = WORKERS,
 ) -> Assembly:
-    """Build the duties; connections are made when they are first used. `folder` is the docket's.
+    """Build the duties; connections are made when they are first used. `folder` is the docket's, `workers` their group.
 
     With `publishes` rulings become precedents of the releases that serve; with `advances` a candidate that showed
     enough gets its next seat, without it is only halted where it crosses a line.
@@ -114,7 +122,9 @@ def assemble(
         lambda now: archive.recent(since=now - sampled.recent, until=now, at_most=sampled.at_most),
         media_roots,
     )
-    rejudging = Rejudging(docket, archive, shelf, notebook, producer)
+    lag = GroupLag(broker, VIDEOS_UPLOADED.name, workers)
+    gate = Shedding(lag, notebook, metrics, config.shedding)
+    rejudging = Rejudging(docket, archive, shelf, notebook, producer, gate)
 
     def count(now: datetime) -> int:
         depth = docket.depth()
@@ -127,7 +137,7 @@ def assemble(
 
     blocking: dict[str, Blocking] = {
         "announce": lambda _: announce(docket, producer),
-        "rescore": lambda now: rescore(archive, look, notebook, producer, now=now, rounds=config.rescoring),
+        "rescore": lambda now: rescore(archive, look, notebook, producer, now=now, rounds=config.rescoring, gate=gate),
         "rejudge": rejudging.round,
         "prioritise": lambda now: prioritise(docket, archive, now=now),
         "count": count,
@@ -139,6 +149,7 @@ def assemble(
 
     async def close() -> None:
         producer.close()
+        lag.close()
         await decoder.close()
 
     return Assembly(duties, hearing(hear, producer, metrics, now=_now), metrics, producer.reach, close)

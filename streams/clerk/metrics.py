@@ -63,6 +63,10 @@ class ClerkMetrics:
         self._cases = Gauge("precedent_clerk_cases_waiting", "cases nobody has ruled on", registry=registry)
         self._oldest = Gauge("precedent_clerk_oldest_waiting_seconds", "how long the oldest waits", registry=registry)
         self._outbox = Gauge("precedent_clerk_outbox_events", "events not delivered yet", registry=registry)
+        self._deferred = Gauge(
+            "precedent_clerk_deferred_rescores", "wait until the workers caught up", ["duty"], registry=registry
+        )
+        self._behind = Gauge("precedent_clerk_uploads_behind", "uploads that no worker scored yet", registry=registry)
         since = Gauge("precedent_clerk_since_success_seconds", "since a duty was done", ["duty"], registry=registry)
         for duty in every_s:
             since.labels(duty).set_function(partial(self.progress.since, duty))
@@ -85,6 +89,14 @@ class ClerkMetrics:
     def appealed(self, *, heard: int, refused: int) -> None:
         self._appeals.labels("heard").inc(heard)
         self._appeals.labels("refused").inc(refused)
+
+    def see_lag(self, events: int) -> None:
+        """Show how far behind the workers are."""
+        self._behind.set(events)
+
+    def deferred(self, duty: str, waiting: int) -> None:
+        """Show how many videos a duty would have scored again, and leaves for later."""
+        self._deferred.labels(duty).set(waiting)
 
     def see_docket(self, *, waiting: int, oldest_s: float, outbox: int) -> None:
         self._cases.set(waiting)

@@ -113,11 +113,17 @@ class Notebook:
         with self._writing() as db:
             db.executemany("INSERT OR REPLACE INTO rescored VALUES (?, ?, ?, ?, NULL)", rows)
 
-    def unsent(self) -> list[VideoUploaded]:
+    def unsent(self, *, at_most: int = 1 << 30) -> list[VideoUploaded]:
         """Versions whose delivery was not confirmed, oldest first."""
+        sql = "SELECT unsent FROM rescored WHERE unsent IS NOT NULL ORDER BY at, video_id LIMIT ?"
         with self._writing() as db:
-            rows = db.execute("SELECT unsent FROM rescored WHERE unsent IS NOT NULL ORDER BY at, video_id").fetchall()
+            rows = db.execute(sql, (max(0, at_most),)).fetchall()
         return [VideoUploaded.model_validate_json(row[0]) for row in rows]
+
+    def n_unsent(self) -> int:
+        """How many versions wait to be sent."""
+        with self._writing() as db:
+            return int(db.execute("SELECT count(*) FROM rescored WHERE unsent IS NOT NULL").fetchone()[0])
 
     def sent(self, versions: Sequence[VideoUploaded]) -> None:
         """Note that these were delivered."""

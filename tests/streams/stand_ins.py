@@ -101,3 +101,17 @@ class DecoderByName:
 
 def stand_in_parts(scorer: StandInScorer) -> Parts:
     return Parts(DecoderByName(), toxic_by_title, scorer, judge)
+
+
+@dataclass
+class Gauges:
+    """What a clerk shows of re-scores that wait."""
+
+    behind: int = 0
+    waiting: dict[str, int] = field(default_factory=dict)
+
+    def see_lag(self, events: int) -> None:
+        self.behind = events
+
+    def deferred(self, duty: str, waiting: int) -> None:
+        self.waiting[duty] = waiting

@@ -13,8 +13,10 @@ from contracts.verdicts import Decision, Verdict
 from contracts.videos import VideoUploaded
 from streams.clerk.duties.prioritising import prioritise
 from streams.clerk.duties.rejudging import AGAIN, GIVEN_UP, Rejudging
+from streams.clerk.duties.shedding import Shedding, SheddingSettings
 from streams.clerk.notebook import Notebook
 from streams.kafka.delivery import OutgoingRecord
+from tests.streams.stand_ins import Gauges
 from tests.streams.test_clerk_opening import verdict
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -91,6 +93,26 @@ def test_a_ruled_video_is_sent_when_its_ruling_serves_and_until_it_is_judged_by_
     assert len(set(bench.sent)) == 1  # the same event, sent twice
     bench.judge("v", 2)
     assert (duty.round(NOW + 2 * AGAIN + timedelta(seconds=2)), notebook.mark("rejudge")) == (0, "1")
+
+
+def test_while_the_workers_are_far_behind_ruled_videos_wait_and_none_is_sent_once_more(notebook: Notebook) -> None:
+    bench, gauges = Bench(), Gauges()
+    lag = [0]
+    gate = Shedding(lambda: lag[0], notebook, gauges, SheddingSettings(lag_events=100, patience=timedelta(hours=1)))
+    duty = Rejudging(bench, bench, bench, notebook, bench, gate)
+    for video in ("a", "b"):
+        bench.rule(video)
+    bench.pin, bench.known = Pin(release_version=1, casebook_version=2), {"case-a", "case-b"}
+    lag[0] = 101
+    assert (duty.round(NOW), bench.sent, gauges.waiting) == (0, [], {"rejudge": 2})
+    lag[0] = 0
+    assert (duty.round(NOW + AGAIN), gauges.waiting) == (2, {"rejudge": 0})
+    lag[0] = 5_000  # both lie in the queue: they are not sent anew, however long their verdicts take
+    assert [duty.round(NOW + n * AGAIN) for n in range(2, 9)] == [0] * 7
+    lag[0] = 0
+    bench.judge("a", 2)
+    bench.judge("b", 2)
+    assert (duty.round(NOW + 9 * AGAIN), notebook.mark("rejudge")) == (0, "2")
 
 
 def test_another_publication_does_not_have_it_judged_once_more(notebook: Notebook) -> None:

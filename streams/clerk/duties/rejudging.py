@@ -1,4 +1,8 @@
-"""Rulings whose precedents serve by now in, their own videos sent to be judged again out, until they have been."""
+"""Rulings whose precedents serve by now in, their own videos sent to be judged again out, until they have been.
+
+While the workers are far behind (`streams.clerk.duties.shedding`) nothing is sent, and sent once more least of all: a
+video that waits among others for its verdict would be sent anew every `AGAIN`, and the queue would grow by it.
+"""
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
@@ -11,6 +15,7 @@ from contracts.verdicts import Verdict
 from contracts.videos import VideoUploaded
 from policy.cases.rejudging import to_judge_again
 from streams.clerk.duties.announcing import Delivery
+from streams.clerk.duties.shedding import UNLIMITED, Gate
 from streams.clerk.notebook import Notebook
 from streams.kafka.records import of_uploads
 
@@ -57,13 +62,20 @@ class Rejudging:
     """The duty; it remembers which casebook first knew a ruling, and when a video was sent."""
 
     def __init__(
-        self, rulings: Rulings, archive: Judged, casebooks: Casebooks, notebook: Notebook, delivery: Delivery
+        self,
+        rulings: Rulings,
+        archive: Judged,
+        casebooks: Casebooks,
+        notebook: Notebook,
+        delivery: Delivery,
+        gate: Gate = UNLIMITED,
     ) -> None:
         self._rulings = rulings
         self._archive = archive
         self._casebooks = casebooks
         self._notebook = notebook
         self._delivery = delivery
+        self._gate = gate
         self._known_since: dict[str, int] = {}
         self._sent_at: dict[str, datetime] = {}
 
@@ -72,7 +84,9 @@ class Rejudging:
         mark = int(self._notebook.mark(MARK) or 0)
         pending = self._rulings.decided(after=mark)[:AT_MOST]
         if not pending:
+            self._gate.left(MARK, 0)
             return 0
+        allowed, waiting = self._gate.allowed(MARK, now), 0
         live = self._casebooks.live()
         speaking = self._casebooks.precedents(live)
         videos = {one.ruling.video_id for one in pending}
@@ -87,7 +101,11 @@ class Rejudging:
                 continue  # it was judged by a casebook that knows its ruling
             if since is not None and verdict is not None and upload is not None:
                 left.append(one.sequence)
-                if now - self._sent_at.get(ruling.event_id, datetime.min.replace(tzinfo=now.tzinfo)) >= AGAIN:
+                if now - self._sent_at.get(ruling.event_id, datetime.min.replace(tzinfo=now.tzinfo)) < AGAIN:
+                    continue
+                if len(versions) == allowed:
+                    waiting += 1
+                else:
                     versions.append(to_judge_again(upload, ruling, live.casebook_version, now=now))
                     self._sent_at[ruling.event_id] = now
             elif now - ruling.ruled_at < GIVEN_UP:
@@ -96,6 +114,7 @@ class Rejudging:
                 why = "no casebook came to know" if since is None else "no upload or no verdict is there to go by for"
                 log.warning("video %s keeps its verdict: %s %s", ruling.video_id, why, ruling.event_id)
         self._delivery.send_now(of_uploads(versions))
+        self._gate.left(MARK, waiting)
         done = min(left) - 1 if left else pending[-1].sequence
         if done > mark:
             self._notebook.advance(MARK, str(done))

@@ -1,7 +1,9 @@
 """Fresh feedback in, later versions of uploads that carry it out: the worker scores them again like any upload.
 
 A version is written down before it is sent, and crossed out when its delivery is confirmed: what was interrupted is
-sent again byte for byte.
+sent again byte for byte. While the workers are far behind (`streams.clerk.duties.shedding`) what was written down
+waits, a round's worth of it at most: the others still stand in the warehouse's window, and are chosen when there is
+room, with the feedback that they have by then.
 """
 
 import logging
@@ -13,11 +15,13 @@ from typing import Protocol
 from contracts.videos import VideoUploaded
 from policy.cases.rescoring import DEFAULT_RESCORING, Counted, RescoringSettings, has_changed, to_rescore, with_feedback
 from streams.clerk.duties.announcing import Delivery
+from streams.clerk.duties.shedding import UNLIMITED, Gate
 from streams.clerk.duties.weighing import Weighed
 from streams.clerk.notebook import Notebook, Rescored
 from streams.kafka.records import of_uploads
 
 log = logging.getLogger(__name__)
+DUTY = "rescore"
 
 
 class Uploads(Protocol):
@@ -43,16 +47,20 @@ def rescore(
     *,
     now: datetime,
     rounds: RescoringRounds = RescoringRounds(),
+    gate: Gate = UNLIMITED,
 ) -> int:
-    """Send the videos whose feedback changed most to be scored again; returns how many.
+    """Send the videos whose feedback changed most to be scored again, as many as the gate allows; returns how many.
 
     What an upload brought with it counts as what it was scored with. A video without an upload in the warehouse is
     asked about again when its feedback changes once more.
     """
-    sent = _send(notebook, delivery)
+    allowed = gate.allowed(DUTY, now)
+    sent = _send(notebook, delivery, at_most=allowed)
+    waiting = notebook.n_unsent()
     seen = weigh(now).seen
     before = notebook.rescored([video.video_id for video in seen])
-    chosen = to_rescore(seen, before, at_most=rounds.at_most, settings=rounds.settings)
+    changed = to_rescore(seen, before, at_most=len(seen), settings=rounds.settings)
+    chosen = changed[: max(0, rounds.at_most - waiting)]
     uploads = archive.uploads([video.video_id for video in chosen])
     versions, settled = list[Rescored](), dict[str, Counted]()
     for video in chosen:
@@ -65,7 +73,9 @@ def rescore(
             versions.append(Rescored(with_feedback(upload, video, now=now), counted))
     notebook.counted(settled, now=now)
     notebook.rescore(versions, now=now, keep_after=now - rounds.remembered)
-    return sent + _send(notebook, delivery)
+    sent += _send(notebook, delivery, at_most=allowed - sent)
+    gate.left(DUTY, notebook.n_unsent() + len(changed) - len(chosen))
+    return sent
 
 
 def _told(upload: VideoUploaded | None) -> Counted | None:
@@ -75,8 +85,8 @@ def _told(upload: VideoUploaded | None) -> Counted | None:
     return Counted(upload.feedback.impressions, float(upload.feedback.reports))
 
 
-def _send(notebook: Notebook, delivery: Delivery) -> int:
-    versions: Sequence[VideoUploaded] = notebook.unsent()
+def _send(notebook: Notebook, delivery: Delivery, *, at_most: int) -> int:
+    versions: Sequence[VideoUploaded] = notebook.unsent(at_most=at_most)
     delivery.send_now(of_uploads(versions))
     notebook.sent(versions)
     return len(versions)
