@@ -127,15 +127,6 @@ class Checked:
     dead: list[DeadLetter]
     repeated: int
 
-    def groups(self, media_at_once: int) -> Iterator[list[Accepted]]:
-        """Those without media together, those with media a few at a time: nobody waits for a slow film."""
-        text = [one for one in self.accepted if one.upload.media_url is None]
-        media = [one for one in self.accepted if one.upload.media_url is not None]
-        if text:
-            yield text
-        for start in range(0, len(media), media_at_once):
-            yield media[start : start + media_at_once]
-
 
 @dataclass(frozen=True, slots=True)
 class Moderated:
@@ -159,6 +150,16 @@ def check(batch: Sequence[RawEvent], now: datetime) -> Checked:
         if by_event.setdefault(upload.event_id, upload) is upload or by_event[upload.event_id] != upload:
             accepted.append(Accepted(raw, upload))
     return Checked(accepted, through.dead, repeated=len(through.accepted) - len(accepted))
+
+
+def groups(accepted: Sequence[Accepted], media_at_once: int) -> Iterator[Sequence[Accepted]]:
+    """Those without media together, those with media a few at a time: nobody waits for a slow film."""
+    text = [one for one in accepted if one.upload.media_url is None]
+    media = [one for one in accepted if one.upload.media_url is not None]
+    if text:
+        yield text
+    for start in range(0, len(media), media_at_once):
+        yield media[start : start + media_at_once]
 
 
 async def moderate(

@@ -21,7 +21,7 @@ from serving.in_process import InProcessScorer
 from serving.preprocess.batch import preprocess
 from serving.releases import ReleasesRoot
 from simulation.uploads import text_uploads
-from streams.moderation import Moderated, Parts, Policy, check, moderate
+from streams.moderation import Moderated, Parts, Policy, check, groups, moderate
 from streams.worker.assemble import PoolPerShape
 
 BATCH = 256
@@ -78,7 +78,7 @@ async def fuzz_events(home: Path, many: int, seed: int) -> dict[str, Any]:
             checked = check(records[start : start + BATCH], now)
             repeated += checked.repeated
             found = Moderated([], checked.dead)
-            for group in checked.groups(32):
+            for group in groups(checked.accepted, 32):
                 judged = await moderate(group, parts, policy, now=lambda: datetime.now(UTC))
                 found = Moderated(found.verdicts + judged.verdicts, found.dead + judged.dead)
             accepted += len([Verdict.model_validate_json(one.model_dump_json()) for one in found.verdicts])

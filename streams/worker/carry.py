@@ -1,7 +1,8 @@
 """Carry a batch through: moderate it, write its features, deliver its verdicts and dead letters, then say yes.
 
 The order is the promise: features first, then the verdict that announces them, then the acknowledgement.
-Events without media and small groups of those with media go side by side, so that a slow film delays itself.
+Events without media and small groups of those with media go side by side, so that a slow film delays itself; events of
+one video go one after the other, in whatever batches they are (`streams.worker.turns`).
 """
 
 import asyncio
@@ -17,12 +18,13 @@ from contracts.verdicts import Verdict
 from streams.edge import RawEvent
 from streams.kafka.delivery import OutgoingRecord
 from streams.kafka.records import of_letters
-from streams.moderation import Accepted, Moderated, Parts, Policy, check, moderate
+from streams.moderation import Accepted, Moderated, Parts, Policy, check, groups, moderate
 from streams.watching.letters import LetterLog
 from streams.watching.traces import UNTRACED, Attributes, BatchTrace, Headers, Journey, Tracing, headers_of
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.patience import AbandonedError, Outlets, Patience
 from streams.worker.stages import Stages
+from streams.worker.turns import Turns, waves
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ class Carrier:
         self._now = now
         self._tracing = tracing
         self._letters = LetterLog()
+        self._turns = Turns()
 
     async def carry(self, batch: Sequence[RawEvent], ours: Callable[[], bool]) -> bool:
         """Return True when the batch may be acknowledged, False when it was let go because it is not `ours`.
@@ -84,8 +87,9 @@ class Carrier:
         trace.follow(
             len(accepted), lambda row: headers_of(accepted[row].raw), lambda row: _journey(accepted[row]), begins=True
         )
-        ways = [trip.deliver(Moderated([], checked.dead))] if checked.dead else []
-        ways += [trip.take(group) for group in checked.groups(MEDIA_AT_ONCE)]
+        ways = [asyncio.create_task(trip.deliver(Moderated([], checked.dead)))] if checked.dead else []
+        for wave in waves(accepted, self._turns.busy):
+            ways += [self._turns.begin(group, trip.take, ours) for group in groups(wave, MEDIA_AT_ONCE)]
         outcomes = await asyncio.gather(*ways, return_exceptions=True)
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         for failure in failures:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from contracts.dead_letters import MAX_KEPT_BYTES, DeadLetter, DeadReason
 from contracts.errors import DependencyError
 from contracts.verdicts import Decision
-from streams.moderation import Moderated, check, moderate
+from streams.moderation import Moderated, check, groups, moderate
 from tests.streams.events import NOW, Raw, raw, upload
 from tests.streams.stand_ins import PIN, POLICY, StandInScorer, stand_in_parts
 
@@ -160,9 +160,9 @@ def test_those_with_media_go_in_small_groups_beside_all_the_others():
     names = {"a": None, "b": "b.mp4", "c": None, "d": "d.mp4", "e": "e.mp4"}
     checked = check([raw(name, media_url=url) for name, url in names.items()], NOW)
 
-    groups = [[one.upload.video_id[2:] for one in group] for group in checked.groups(2)]
-    assert groups == [["a", "c"], ["b", "d"], ["e"]]
-    assert list(check([], NOW).groups(2)) == []
+    found = [[one.upload.video_id[2:] for one in group] for group in groups(checked.accepted, 2)]
+    assert found == [["a", "c"], ["b", "d"], ["e"]]
+    assert list(groups([], 2)) == []
 
 
 def test_a_scorer_that_is_away_fails_the_batch_and_refuses_nobody():
