@@ -41,12 +41,12 @@ class Loaded:
         }
 
 
-def run_load(stack: Stack, *options: str, limits: Sequence[str] = ()) -> Loaded:
-    """Run `precedent load run` in a process of its own beside the stack, and watch the parts meanwhile.
+def run_load(stack: Stack, *options: str, limits: Sequence[str] = (), beside: Sequence[Part] = ()) -> Loaded:
+    """Run `precedent load run` in a process of its own on the stack, and watch it and the parts `beside` it meanwhile.
 
     Raises `CalledProcessError` when it could not be run; a limit that is crossed stands in the report.
     """
-    parts = list(stack.parts)
+    parts = [*stack.parts, *beside]
     before = {part.name: _family(part)[0] for part in parts}
     with tempfile.TemporaryDirectory() as folder, _watching(parts) as (times_s, resident_mb):
         command = precedent("load", "run", "--report", "json", "--out", f"{folder}/ledger", *options, *limits)
