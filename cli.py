@@ -26,6 +26,7 @@ COMMANDS = {
     "simulate": "simulation.commands:simulate",
     "sink": "streams.commands.ingest:sink",
     "taxonomy": "policy.growth.commands:taxonomy",
+    "topics": "streams.commands.topics:topics",
     "triton": "serving.commands:triton",
     "vlm": "policy.commands.vlm:vlm",
     "warehouse": "warehouse.commands:warehouse",

@@ -31,6 +31,7 @@ from contracts.topics import Topic
 from streams.collector import calm_collector
 from streams.edge import RawEvent
 from streams.kafka.connection import Connection
+from streams.kafka.reaching import reach
 from streams.kafka.transport import credentials, use_transport
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Agents:
     """The app and what its agents share: whether it is closing, and what a carrier could not carry past."""
 
     def __init__(self, config: AgentConfig, carriers: Mapping[Topic, Carry]) -> None:
+        self.broker = config.broker
         self.app = app = make_app(config)
         self.lanes = {topic.name: Lane(self, carry, config.in_flight) for topic, carry in carriers.items()}
         self.closing = False
@@ -187,6 +189,7 @@ async def consume(
     try:
         await agents.app.start()
     except KafkaError as error:
+        await asyncio.to_thread(reach, agents.broker)  # which says it better where we are refused
         raise DependencyError(f"broker cannot be consumed from: {error}") from error
     try:
         reported = False

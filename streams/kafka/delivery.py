@@ -59,7 +59,7 @@ class ConfirmedProducer:
         self._producer = Producer(self._broker.client(settings), logger=log)
 
     async def reach(self) -> None:
-        """Return when the broker answers; raises `DependencyError` when it does not within a second, or refuses us."""
+        """Return when the broker answers; raises `DependencyError` when it does not within a second."""
         ask = partial(metadata, self._producer, self._reasons, self._broker.servers, within_s=1.0)
         await asyncio.get_running_loop().run_in_executor(None, ask)
 

@@ -1,7 +1,8 @@
 """A client in, what the cluster is like out, or its own reason not to let us in: no endless silent wait.
 
-librdkafka tries again for ever and says why only to a callback. A wrong password or an authority that is not trusted
-will not mend itself soon, and an operator must read it in the first line, not guess it from "transport failure".
+librdkafka tries again for ever and says why only to a callback. A cluster that is away is waited for; one that refuses
+us is not: a wrong password or an authority that is not trusted is bad input, and an operator must read so in the
+first line, not guess it from "transport failure".
 """
 
 import time
@@ -10,7 +11,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from contracts.errors import DependencyError
+from contracts.errors import BadInputError, DependencyError
 from streams.kafka.connection import Connection
 
 ROUND_S = 0.5
@@ -40,7 +41,10 @@ class Reasons:
     def sentence(self, servers: str, error: KafkaException) -> str:
         """Why the servers do not answer, in one line."""
         why = self._last if self._last is not None else error.args[0]
-        return f"broker {servers} {'refused' if self.refused else 'does not answer'}: {' '.join(why.str().split())}"
+        words = " ".join(why.str().split())
+        if self.refused:
+            return f"broker {servers} and what PRECEDENT_KAFKA_* say do not go together: {words}"
+        return f"broker {servers} does not answer: {words}"
 
 
 def _telling(error: KafkaError) -> int:
@@ -48,14 +52,19 @@ def _telling(error: KafkaError) -> int:
 
 
 def metadata(client: Any, reasons: Reasons, servers: str, *, within_s: float) -> Any:
-    """What a client is told of brokers and topics; raises `DependencyError`, at once where it is refused."""
+    """What a client is told of brokers and topics.
+
+    Raises `BadInputError` as soon as the cluster refuses us, `DependencyError` when it does not answer in time.
+    """
     until = time.monotonic() + within_s
     while True:
         try:
             told = client.list_topics(timeout=max(0.01, min(ROUND_S, until - time.monotonic())))
         except KafkaException as error:
             client.poll(0)
-            if reasons.refused or time.monotonic() >= until:
+            if reasons.refused:
+                raise BadInputError(reasons.sentence(servers, error)) from error
+            if time.monotonic() >= until:
                 raise DependencyError(reasons.sentence(servers, error)) from error
         else:
             reasons.forget()
@@ -63,7 +72,7 @@ def metadata(client: Any, reasons: Reasons, servers: str, *, within_s: float) ->
 
 
 def reach(connection: Connection, *, within_s: float = 10.0) -> None:
-    """Return when the cluster answers us; raises `DependencyError` with its reason when it does not in time."""
+    """Return when the cluster answers us; raises as `metadata` does."""
     reasons = Reasons()
     admin = AdminClient(connection.client({"log_level": 0, "error_cb": reasons.note}))
     metadata(admin, reasons, connection.servers, within_s=within_s)

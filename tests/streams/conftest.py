@@ -1,5 +1,11 @@
-"""The embedded broker, once for the tests that need nothing else, each with names of its own; and a notebook."""
+"""Brokers, each once for all tests that need nothing else, with names of their own: the embedded one and a real Kafka.
 
+`broker` is the embedded one, or the real one where PRECEDENT_TEST_KAFKA=1 asks for the whole of these tests on it. A
+module that stands for the others runs on both: `pytestmark = on_each_broker`.
+"""
+
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,17 +15,47 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from streams.clerk.notebook import Notebook
 from streams.kafka.connection import Connection
-from streams.processes import start_part
+from streams.processes import Part, start_part
 from streams.stack import precedent
+
+RUN = Path(__file__).parents[2] / "deploy" / "kafka" / "run"
+ABSENT = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
+needs_kafka = pytest.mark.skipif(bool(ABSENT), reason=f"a real Kafka needs {' and '.join(ABSENT)} on PATH")
+on_each_broker = pytest.mark.parametrize(
+    "broker", ["embedded", pytest.param("real", marks=[pytest.mark.kafka, needs_kafka])], indirect=True
+)
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     part = start_part("broker", precedent("broker"), log=tmp_path_factory.mktemp("broker") / "log")
     try:
         yield Connection(part.address, idempotent=False)
     finally:
         part.end()
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """A real Kafka of one node."""
+    part = start_kafka(tmp_path_factory.mktemp("kafka"), "--partitions", "6")
+    try:
+        yield Connection.from_environment(part.ready["environment"])
+    finally:
+        assert part.end(within_s=40) == 0
+
+
+def start_kafka(folder: Path, *options: str) -> Part:
+    """Start a real Kafka on free ports, without waiting for it."""
+    command = [str(RUN), "--port", "0", "--state-dir", str(folder / "state"), *options]
+    return start_part("kafka", command, log=folder / "log", ready_within_s=300.0)
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest) -> Connection:
+    wanted = "real" if os.environ.get("PRECEDENT_TEST_KAFKA") == "1" else "embedded"
+    found: Connection = request.getfixturevalue(getattr(request, "param", wanted))
+    return found
 
 
 @pytest.fixture
