@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contracts.secrets import secret_in
 from features.config import FeaturesConfig
 from warehouse.address import WarehouseAddress, address_in
 
@@ -26,7 +27,7 @@ class DagSettings:
     experiments: the file that declares them.   reports: a folder a day.   taxonomy: accepted leaves and proposals.
     """
 
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     releases: Path = _STATE / "releases"
     docket: Path = _STATE / "docket"
     runs: Path = _STATE / "refresh"
@@ -72,9 +73,10 @@ class DagSettings:
         """What names proposed leaves: PRECEDENT_LLM and PRECEDENT_LLM_MODEL, with the key in PRECEDENT_LLM_KEY."""
         from policy.reasoning.endpoint import Endpoint
 
-        get = self.environment.get
-        url = get("PRECEDENT_LLM")
-        return Endpoint(url, get("PRECEDENT_LLM_MODEL", "default"), get("PRECEDENT_LLM_KEY") or None) if url else None
+        if not (url := self.environment.get("PRECEDENT_LLM")):
+            return None
+        model = self.environment.get("PRECEDENT_LLM_MODEL", "default")
+        return Endpoint(url, model, secret_in(self.environment, "PRECEDENT_LLM_KEY"))
 
     @property
     def features(self) -> FeaturesConfig:

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from contracts.errors import BadInputError
+from contracts.secrets import secret_in, shown_address
 
 DEFAULT_ONLINE = "sqlite:///.state/features/online.db"
 DEFAULT_OFFLINE = "parquet:///.state/features/history"
@@ -31,7 +32,7 @@ class FeaturesConfig:
     write_deadline_s: float = 5.0
 
     def __post_init__(self) -> None:
-        scheme = urlsplit(self.online).scheme
+        scheme = self.online.partition(":")[0]
         if scheme not in {"sqlite", "redis", "rediss"}:
             msg = f"online store == {self.shown_online!r}, must be sqlite:///PATH or redis://HOST:PORT"
             raise BadInputError(msg)
@@ -40,24 +41,26 @@ class FeaturesConfig:
         else:
             _check_server(self.online, f"online store == {self.shown_online!r}")
             _check_redis(self.online, f"online store == {self.shown_online!r}")
-        if urlsplit(self.offline).scheme in {"http", "https"}:
+        offline = self.offline.partition(":")[0]
+        if offline in {"http", "https"}:
             _check_server(self.offline, "offline store")
-        elif urlsplit(self.offline).scheme != "parquet":
-            msg = f"offline store == {self.offline!r}, must be parquet:///FOLDER or http://USER:PASSWORD@HOST:PORT/DB"
+        elif offline != "parquet":
+            shown = shown_address(self.offline)
+            msg = f"offline store == {shown!r}, must be parquet:///FOLDER or http://USER:PASSWORD@HOST:PORT/DB"
             raise BadInputError(msg)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "FeaturesConfig":
         """Read the `PRECEDENT_` addresses; composition roots pass `os.environ`.
 
-        The online store may stand in a file instead, which PRECEDENT_ONLINE_STORE_FILE names. The offline store is
-        PRECEDENT_OFFLINE_STORE, else the warehouse, else a folder of Parquet.
+        Each store's address may stand in a file instead, which PRECEDENT_ONLINE_STORE_FILE and so on name. The offline
+        store is PRECEDENT_OFFLINE_STORE, else the warehouse, else a folder of Parquet.
         """
         registry = environment.get("PRECEDENT_FEATURES_REGISTRY")
         return cls(
-            online=_from_file(environment, "PRECEDENT_ONLINE_STORE") or DEFAULT_ONLINE,
-            offline=environment.get("PRECEDENT_OFFLINE_STORE")
-            or environment.get("PRECEDENT_WAREHOUSE")
+            online=secret_in(environment, "PRECEDENT_ONLINE_STORE") or DEFAULT_ONLINE,
+            offline=secret_in(environment, "PRECEDENT_OFFLINE_STORE")
+            or secret_in(environment, "PRECEDENT_WAREHOUSE")
             or DEFAULT_OFFLINE,
             registry=Path(registry) if registry else None,
             writer=environment.get("PRECEDENT_FEATURES_WRITER") or None,
@@ -70,8 +73,7 @@ class FeaturesConfig:
     @property
     def shown_online(self) -> str:
         """The online address without its password and options, for messages."""
-        scheme, separator, rest = self.online.partition("://")
-        return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"
+        return self.online if self.online.startswith("sqlite:") else shown_address(self.online).replace("***@", "")
 
     @property
     def sqlite_path(self) -> Path:
@@ -96,8 +98,8 @@ def _check_server(address: str, what: str) -> None:
     try:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise BadInputError(f"{what}: {error}") from None
+    except ValueError:  # its words may quote a password
+        raise BadInputError(f"{what}: must be a URL, its port at most 65535") from None
     if not host:
         raise BadInputError(f"{what}: must name a host")
 
@@ -112,20 +114,6 @@ def _check_redis(address: str, what: str) -> None:
     if strangers := sorted(options - known):
         allowed = ", ".join(sorted(TLS_OPTIONS))
         raise BadInputError(f"{what}: option {strangers[0]!r}, must be one of {allowed} (rediss:// only)")
-
-
-def _from_file(environment: Mapping[str, str], name: str) -> str | None:
-    """The value of a variable, or what the file holds that NAME_FILE names; raises `BadInputError` naming the file."""
-    given, file = environment.get(name), environment.get(f"{name}_FILE")
-    if not file:
-        return given
-    if given:
-        raise BadInputError(f"{name} and {name}_FILE are both given, must be one of them")
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not text"
-        raise BadInputError(f"{name}_FILE == {file!r}: {reason}") from None
 
 
 def _path(address: str, what: str) -> Path:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from contracts.errors import BadInputError, CheckFailedError, DependencyError
+from contracts.secrets import secret_in, shown_address
 
 VARIABLE = "PRECEDENT_WAREHOUSE"
-"""Of the environment: where the warehouse is."""
+"""Of the environment: where the warehouse is; it may stand in a file instead, which PRECEDENT_WAREHOUSE_FILE names."""
 DEFAULT_DATABASE = "precedent"
 _DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _FORM = "http://user:password@host:port/database"
@@ -53,7 +54,7 @@ class WarehouseAddress:
 
 def address_in(environment: Mapping[str, str]) -> WarehouseAddress:
     """The address that an environment gives; raises `BadInputError` where it gives none, or one that is wrong."""
-    if not (text := environment.get(VARIABLE)):
+    if not (text := secret_in(environment, VARIABLE)):
         raise BadInputError(f"{VARIABLE} is not set, must be {_FORM}")
     return parse_address(text)
 
@@ -64,12 +65,12 @@ def parse_address(text: str, *, place: str = VARIABLE) -> WarehouseAddress:
     Everything but scheme and host may be missing: port 8123 (https 8443), user `default` without a password,
     database `precedent`. User and password may be percent-encoded.
     """
+    shown = shown_address(text)
     try:
         parts = urlsplit(text.strip())
         port = parts.port
-    except ValueError as error:
-        raise BadInputError(f"{place}: {error}, must be {_FORM}") from error
-    shown = _without_password(parts)
+    except ValueError:  # its words may quote a password
+        raise BadInputError(f"{place} == {shown!r}, must be {_FORM}, the port at most 65535") from None
     if parts.scheme not in {"http", "https"}:
         raise BadInputError(f"{place} == {shown!r}, scheme must be http or https ({_FORM})")
     if not parts.hostname:
@@ -79,7 +80,8 @@ def parse_address(text: str, *, place: str = VARIABLE) -> WarehouseAddress:
     database = unquote(parts.path.strip("/")) or DEFAULT_DATABASE
     if not _DATABASE.fullmatch(database):
         rule = "must be a letter or _, then at most 63 letters, digits and _"
-        raise BadInputError(f"{place} == {shown!r}: database == {database!r}, {rule}")
+        named = "***" if "@" in database else database  # a password with a `/` in it, that was not written as %2F
+        raise BadInputError(f"{place} == {shown!r}: database == {named!r}, {rule}")
     secure = parts.scheme == "https"
     return WarehouseAddress(
         host=parts.hostname,
@@ -89,12 +91,6 @@ def parse_address(text: str, *, place: str = VARIABLE) -> WarehouseAddress:
         database=database,
         secure=secure,
     )
-
-
-def _without_password(parts: SplitResult) -> str:
-    user, _, host = parts.netloc.rpartition("@")
-    name = user.partition(":")[0]
-    return parts._replace(netloc=f"{name}:***@{host}" if ":" in user else parts.netloc).geturl()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from contracts.errors import BadInputError, CheckFailedError
+from contracts.secrets import secret_in
 from warehouse.address import DEFAULT_DATABASE, VARIABLE, WarehouseAddress, address_in, parse_address
 
 _DEFAULT_PATH = Path(".state/warehouse")
@@ -21,7 +22,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 
 
 def _given_address() -> WarehouseAddress | None:
-    text = os.environ.get(VARIABLE)
+    text = secret_in(os.environ, VARIABLE)
     return parse_address(text) if text else None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from contracts.errors import BadInputError
+from contracts.secrets import secret_in
 from policy.commands.options import FILE, FOLDER
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def acting(folder: Path, tokens: Path | None, action: "Action") -> Iterator[tupl
     from policy.docket.register.store import FILE as DATABASE
 
     path = tokens or folder / TOKENS_FILE
-    token = os.environ.get(TOKEN_VARIABLE, "")
+    token = secret_in(os.environ, TOKEN_VARIABLE) or ""
     if not token and path.exists():
         raise BadInputError(f"{TOKEN_VARIABLE} is not set, must be a token that `precedent court issue` printed")
     principal = Tokens(path).who(token)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from contracts.secrets import secret_in
 from policy.commands.acting import acting, docket_options
 
 KEY_VARIABLE = "PRECEDENT_JUDGE_KEY"
@@ -46,7 +47,7 @@ def adjudicate(
     from policy.reasoning.question import Budget
 
     endpoint = Endpoint(
-        judge, model, os.environ.get(KEY_VARIABLE) or None, timeout_s=timeout_s, patience_s=3 * timeout_s
+        judge, model, secret_in(os.environ, KEY_VARIABLE), timeout_s=timeout_s, patience_s=3 * timeout_s
     )
     voting = VotingAdjudicator(ChatClient(endpoint).complete, votes, Budget(frames, chars))
     with acting(folder, tokens, Action.RULE) as (docket, principal):

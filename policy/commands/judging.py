@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from contracts.errors import BadInputError
+from contracts.secrets import secret_in
 from policy.commands.adjudicate import KEY_VARIABLE
 from policy.commands.options import FILE, FOLDER
 from policy.commands.progress import progress_of
@@ -54,7 +55,7 @@ def client_of(judge: str, model: str, timeout_s: float) -> "ChatClient":
     """Who asks the judge, with the key of PRECEDENT_JUDGE_KEY; one question is under way at a time in each thread."""
     from policy.reasoning.endpoint import ChatClient, Endpoint
 
-    key = os.environ.get(KEY_VARIABLE) or None
+    key = secret_in(os.environ, KEY_VARIABLE)
     return ChatClient(Endpoint(judge, model, key, timeout_s=timeout_s, patience_s=3 * timeout_s, parallel=1))
 
 

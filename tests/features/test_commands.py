@@ -64,7 +64,7 @@ def test_an_id_that_no_video_can_have_is_refused(tmp_path: Path, video_id: str) 
 @pytest.mark.parametrize(
     ("addresses", "reason"),
     [
-        ({"online": "redis://:secret@h:port"}, r"online store == 'redis://h:port': Port could not be cast"),
+        ({"online": "redis://:secret@h:port"}, r"online store == 'redis://h': must be a URL, its port"),
         ({"online": "redis://:secret@"}, r"online store == 'redis://': must name a host"),
         ({"online": "redsi://:secret@h:1"}, r"online store == 'redsi://h:1', must be sqlite"),
         (
@@ -73,7 +73,7 @@ def test_an_id_that_no_video_can_have_is_refused(tmp_path: Path, video_id: str) 
         ),
         ({"online": "redis://h:1?ssl_ca_certs=secret"}, r"option 'ssl_ca_certs', must be .* \(rediss:// only\)"),
         ({"online": "redis://:secret@h:1/three"}, r"online store == 'redis://h:1/three': database == 'three', must be"),
-        ({"offline": "http://u:secret@h:99999/d"}, "offline store: Port out of range"),
+        ({"offline": "http://u:secret@h:99999/d"}, "offline store: must be a URL, its port at most 65535"),
     ],
 )
 def test_an_address_that_names_no_server_is_refused_without_its_password(

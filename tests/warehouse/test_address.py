@@ -39,12 +39,12 @@ def test_every_user_and_password_survives_the_url(user: str, password: str, port
         ("localhost:8123", "scheme must be http or https"),
         ("tcp://localhost:9000", "scheme must be http or https"),
         ("http://", "must name a host"),
-        ("http://localhost:port/x", "Port could not be cast"),
-        ("http://localhost:99999/x", "Port out of range"),
+        ("http://localhost:port/x", "the port at most 65535"),
+        ("http://localhost:99999/x", "the port at most 65535"),
         ("http://localhost/a/b", "database == 'a/b'"),
         ("http://localhost/drop-table", "database == 'drop-table'"),
         ("http://localhost/x?y=1", "must end with the database"),
-        ("http://[::1/x", "Invalid IPv6"),
+        ("http://[::1/x", "must be http://user"),
     ],
 )
 def test_a_bad_address_is_named_with_its_rule_and_place(text: str, rule: str) -> None:
@@ -53,11 +53,27 @@ def test_a_bad_address_is_named_with_its_rule_and_place(text: str, rule: str) ->
     assert rule in str(refused.value)
 
 
-def test_a_refused_address_does_not_show_its_password() -> None:
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ftp://ana:secret@host/x", "ftp://***@host/x"),
+        ("http://ana:se/secret@host/x", "http://***@host/x"),
+        ("http://ana:se#secret@host/x", "http://***@host/x"),
+        ("http://ana:s@secret@host/a.b", "http://***@host/a.b"),
+        ("http://ana:secret", "http://ana"),
+        ("http://ana:secret@[::1/x", "http://***@"),
+        ("http://a://ana:secret@host/x", "***"),
+        ("ana:secret@host:8123", "***@host:8123"),
+        ("http:ana:secret@host", "***@host"),
+        ("ana:secret", "***"),
+        ("http://host/x?password=secret", "http://host/x"),
+    ],
+)
+def test_a_refused_address_does_not_show_what_may_be_its_password(text: str, shown: str) -> None:
     with pytest.raises(BadInputError) as refused:
-        parse_address("ftp://ana:secret@host/x")
+        parse_address(text)
     assert "secret" not in str(refused.value)
-    assert "ana:***@host" in str(refused.value)
+    assert shown in str(refused.value)
 
 
 def test_nobody_at_the_address_is_something_to_wait_for() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from contracts.errors import CheckFailedError
+from contracts.secrets import secret_in
 from policy.commands.options import FILE, FOLDER
 from policy.commands.progress import progress_of, say
 from policy.commands.vlm.options import ASKING, TRAINING, trained_by, with_options
@@ -88,7 +89,7 @@ def teach_pairs(
     from policy.reasoning.teaching.plan import TeachingSettings
 
     rows = read_pairs(pairs_path, Asking(images=images))
-    key = os.environ.get(TEACHER_KEY) or None
+    key = secret_in(os.environ, TEACHER_KEY)
     endpoint = Endpoint(teacher, model, key, timeout_s, 3 * timeout_s, most_tokens=most_tokens)
     settings = TeachingSettings(
         tries=tries,

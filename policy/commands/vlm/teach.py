@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contracts.errors import BadInputError, CheckFailedError
+from contracts.secrets import secret_in
 from policy.commands.options import FILE, FOLDER
 from policy.commands.progress import progress_of
 from policy.commands.vlm.options import ASKING, with_options
@@ -99,8 +100,8 @@ def teach(
     from serving.preprocess.media import PoolSettings
 
     patience = 3 * timeout_s if patience_s is None else patience_s
-    teacher_key = os.environ.get(TEACHER_KEY) or None
-    reader_key = os.environ.get(READER_KEY) or (teacher_key if reader_url in {None, teacher_url} else None)
+    teacher_key = secret_in(os.environ, TEACHER_KEY)
+    reader_key = secret_in(os.environ, READER_KEY) or (teacher_key if reader_url in {None, teacher_url} else None)
     teacher = Endpoint(teacher_url, model, teacher_key, timeout_s, patience, most_tokens=most_tokens)
     reader = Endpoint(
         reader_url or teacher_url, reader_model or model, reader_key, timeout_s, patience, most_tokens=most_tokens

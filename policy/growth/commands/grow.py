@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contracts.errors import BadInputError, CheckFailedError
+from contracts.secrets import secret_in
 from policy.commands.options import FOLDER
 from policy.commands.progress import progress_of
 from policy.commands.vlm.options import ASKING, with_options
@@ -113,7 +114,7 @@ def grow(
     )
     ask_by = AskingSettings(parallel, per_minute, temperature, {LLM: Price(*prices)}, Limits(budget_tokens, budget))
     llm = Endpoint(
-        url, model, os.environ.get(LLM_KEY) or None, timeout_s, patience_s=3 * timeout_s, most_tokens=most_tokens
+        url, model, secret_in(os.environ, LLM_KEY), timeout_s, patience_s=3 * timeout_s, most_tokens=most_tokens
     )
     types, texts = _seeds(seed, moderation=moderation), _encoder(encoder)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from contracts.errors import printable
+from contracts.secrets import secret_in
 from policy.commands.acting import acting, docket_options
 from policy.commands.options import RELEASES, TAXONOMY
 
@@ -62,7 +63,7 @@ def propose(
     from serving.releases import ReleasesRoot
 
     settings = ClusterSettings(days=days, least=least, authors=authors)
-    llm = Endpoint(url, model, os.environ.get(KEY) or None) if url else None
+    llm = Endpoint(url, model, secret_in(os.environ, KEY)) if url else None
     with acting(folder, tokens, Action.READ) as (docket, _):
         desk = Desk(taxonomy)
         done = asyncio.run(propose_by(llm, desk, ReleasesRoot(releases), docket, settings, now=datetime.now(UTC)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from contracts.errors import BadInputError, CheckFailedError
+from contracts.secrets import secret_in
 from policy.commands.options import FOLDER
 from policy.commands.progress import progress_of
 from policy.commands.vlm.options import ASKING, with_options
@@ -150,7 +151,7 @@ def _endpoint(url: str, model: str, asked: Mapping[str, Any], *, key: str = KEY)
 
     limit = asked["timeout_s"]
     return Endpoint(
-        url, model, os.environ.get(key) or None, limit, patience_s=3 * limit, most_tokens=asked["most_tokens"]
+        url, model, secret_in(os.environ, key), limit, patience_s=3 * limit, most_tokens=asked["most_tokens"]
     )
 
 
