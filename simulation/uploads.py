@@ -23,6 +23,7 @@ from simulation.filming import chance_of, choose_scene, film_all
 from simulation.latents import FIRST_UPLOAD, Latents, Leaning, draw_latents
 from simulation.lines import folder_to_write, write_lines
 from simulation.pictures.clips import ClipSize
+from simulation.pictures.scenes import Scene
 from simulation.reasons import reason
 from simulation.words.grammar import say
 
@@ -87,14 +88,16 @@ def to_upload(
     )
 
 
-def to_truth(latents: Latents, seed: int) -> Truth:
+def to_truth(latents: Latents, seed: int, *, scene: Scene | None = None) -> Truth:
+    """What it is; `scene` where something else than a usual video's is filmed."""
+    filmed = choose_scene(latents, chance_of(latents, seed)) if scene is None else scene
     return Truth(
         video_id=latents.video_id,
         category=latents.category,
         words=latents.words,
         picture=latents.picture,
         about=latents.about,
-        scene=choose_scene(latents, chance_of(latents, seed)).name,
+        scene=filmed.name,
         language="zh" if latents.chinese else "en",
         propensity=latents.propensity,
     )

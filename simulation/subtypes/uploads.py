@@ -21,7 +21,7 @@ from simulation.pictures.scenes import Scene
 from simulation.pictures.shapes import Pixels
 from simulation.pictures.stills import paint_stills
 from simulation.subtypes.table import SubType, planted
-from simulation.uploads import Truth, to_upload
+from simulation.uploads import Truth, to_truth, to_upload
 from simulation.words.grammar import phrasebook
 
 WORDS: Mapping[Leaning, float] = {Leaning.VIOLATIVE: 0.70, Leaning.SHARED: 0.22, Leaning.BENIGN: 0.08}
@@ -85,18 +85,8 @@ def upload_of(video: SubTypeVideo) -> VideoUploaded:
 
 def truth_of(video: SubTypeVideo) -> SubTypeTruth:
     """What it is, by the same contract as of any simulated video, and its sub-type."""
-    latents = video.latents
-    return SubTypeTruth(
-        video_id=latents.video_id,
-        category=latents.category,
-        words=latents.words,
-        picture=latents.picture,
-        about=latents.about,
-        scene=scene_of(video, chance_of(latents, video.seed)).name,
-        language="zh" if latents.chinese else "en",
-        propensity=latents.propensity,
-        subtype=None if video.subtype is None else video.subtype.label,
-    )
+    truth = to_truth(video.latents, video.seed, scene=scene_of(video, chance_of(video.latents, video.seed)))
+    return SubTypeTruth(**dict(truth), subtype=None if video.subtype is None else video.subtype.label)
 
 
 def scene_of(video: SubTypeVideo, rng: np.random.Generator) -> Scene:

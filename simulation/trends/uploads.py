@@ -20,7 +20,7 @@ from simulation.latents import Latents, Leaning, Pair, draw_latents
 from simulation.pictures.scenes import Scene
 from simulation.pictures.trend_scenes import TREND_SCENES
 from simulation.trends.settings import PAIRS_OF_LOOK_ALIKES, PAIRS_OF_TREND, SCENARIO, TRENDS, Trend
-from simulation.uploads import Truth, to_upload
+from simulation.uploads import Truth, to_truth, to_upload
 from simulation.words.grammar import phrasebook
 
 _DRAWN_FOR_EACH = 4
@@ -60,17 +60,7 @@ def upload_of(video: TrendVideo, *, framed: float = SCENARIO.framed) -> VideoUpl
 
 def truth_of(video: TrendVideo) -> Truth:
     """What it is, by the same contract as of any simulated video."""
-    latents = video.latents
-    return Truth(
-        video_id=latents.video_id,
-        category=latents.category,
-        words=latents.words,
-        picture=latents.picture,
-        about=latents.about,
-        scene=scene_of(video, chance_of(latents, video.seed)).name,
-        language="zh" if latents.chinese else "en",
-        propensity=latents.propensity,
-    )
+    return to_truth(video.latents, video.seed, scene=scene_of(video, chance_of(video.latents, video.seed)))
 
 
 def scene_of(video: TrendVideo, rng: np.random.Generator) -> Scene:
