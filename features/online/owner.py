@@ -10,10 +10,12 @@ import fcntl
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from contracts.errors import BadInputError, DependencyError
 from features.online.frames import Refusal, decode_batch, encode_answer, read_frame, send_frame
@@ -72,11 +74,34 @@ def _open(path: Path) -> GuardedTables:
     return tables
 
 
+class OwnerWatch(Protocol):
+    """Hears what the owner does: of each commit its batches and rows, and how long it took."""
+
+    def arrived(self) -> None: ...
+    def committed(self, batches: int, rows: int, seconds: float) -> None: ...
+    def failed(self, batches: int) -> None: ...
+
+
+class _Unwatched:
+    def arrived(self) -> None:
+        """Note nothing."""
+
+    def committed(self, batches: int, rows: int, seconds: float) -> None:
+        """Note nothing."""
+
+    def failed(self, batches: int) -> None:
+        """Note nothing."""
+
+
+UNWATCHED: OwnerWatch = _Unwatched()
+
+
 class Owner:
     """Serves writes on loopback until `stop` is set."""
 
-    def __init__(self, tables: GuardedTables) -> None:
+    def __init__(self, tables: GuardedTables, watch: OwnerWatch = UNWATCHED) -> None:
         self._tables = tables
+        self._watch = watch
         self._waiting: list[_Waiting] = []
         self._arrived = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
@@ -127,6 +152,7 @@ class Owner:
     async def _write(self, view: View, rows: list[PackedRow]) -> Written | Refusal:
         waiting = _Waiting(view, rows, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
+        self._watch.arrived()
         self._arrived.set()
         return await waiting.answer
 
@@ -143,13 +169,17 @@ class Owner:
         if not group:
             return
         answers: list[Written | Refusal]
+        began = time.perf_counter()
         try:
             answers = [
                 *self._tables.upsert([(table_name(each.view), each.view.field_names, each.rows) for each in group])
             ]
         except sqlite3.Error as error:
             logger.exception("could not write %d batches to %s", len(group), self._tables.path)
+            self._watch.failed(len(group))
             answers = [Refusal(f"{self._tables.path}: {error}", retry=True)] * len(group)
+        else:
+            self._watch.committed(len(group), sum(len(each.rows) for each in group), time.perf_counter() - began)
         for each, answer in zip(group, answers, strict=True):
             if not each.answer.done():
                 each.answer.set_result(answer)

@@ -15,6 +15,7 @@ from streams.clerk.metrics import ClerkMetrics
 from streams.ingest.metrics import IngestMetrics
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.stages import STAGES
+from streams.writing import WriterMetrics
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana" / "precedent.json").read_text())
@@ -33,6 +34,7 @@ _FUNCTIONS = {
 def exported() -> Mapping[str, tuple[set[str], set[tuple[str, str]]]]:
     """Every sample of the parts' registries after each has counted something: labels, and (label, value) pairs."""
     worker, ingest, clerk = WorkerMetrics(), IngestMetrics(), ClerkMetrics({"open": 5.0})
+    writer = WriterMetrics()
     for metrics in (worker, ingest):
         metrics.count_dead(["contract"])
         metrics.count_batch(3, repeated=1, stale=1)
@@ -49,7 +51,7 @@ def exported() -> Mapping[str, tuple[set[str], set[tuple[str, str]]]]:
     clerk.opened({"report_rate": 1}, without_frames=0)
     clerk.done("open", 1)
     found: dict[str, tuple[set[str], set[tuple[str, str]]]] = {"up": (set(), set())}
-    for registry in (worker.registry, ingest.registry, clerk.registry):
+    for registry in (worker.registry, ingest.registry, clerk.registry, writer.registry):
         for name, labels in samples(registry):
             names, values = found.setdefault(name, (set(), set()))
             names.update(labels)
