@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -11,6 +12,20 @@ from contracts.errors import BadInputError
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FOLLOW_EVERY_S = 0.2
+TOUCH_EVERY_S = 2.0
+
+
+class Heartbeat:
+    """A file whose age says for how long something has not been so; nothing is written without a path."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._touched_at = -TOUCH_EVERY_S
+
+    def touch(self) -> None:
+        if self._path is not None and time.monotonic() - self._touched_at >= TOUCH_EVERY_S:
+            self._path.touch()
+            self._touched_at = time.monotonic()
 
 
 @click.command()
@@ -30,6 +45,11 @@ FOLLOW_EVERY_S = 0.2
 @click.option(
     "--grace-s", type=click.FloatRange(0), default=10.0, show_default=True, help="How long unnamed pins stay loaded."
 )
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Touched every few seconds while every pin that the pointer names is served.",
+)
 @click.option("--server", help="HOST:PORT of a Triton that runs elsewhere, on the same --repository.")
 @click.option("--gpu", is_flag=True, help="With --server: its models run on its GPUs.")
 @click.option("--tensorrt", type=click.Choice(["FP32", "FP16"]), help="With --gpu: run the student by TensorRT.")
@@ -39,6 +59,7 @@ def triton(
     repository: Path | None,
     instances: int,
     grace_s: float,
+    ready_file: Path | None,
     server: str | None,
     gpu: bool,
     tensorrt: str | None,
@@ -74,5 +95,8 @@ def triton(
     with served:
         ready = {"part": "triton", "address": served.address, "served": len(served.follower.served)}
         click.echo(json.dumps(ready))
+        beat = Heartbeat(ready_file)
         while not stopped.wait(FOLLOW_EVERY_S):
             served.step()
+            if served.follower.complete:
+                beat.touch()

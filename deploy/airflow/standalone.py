@@ -1,7 +1,8 @@
-"""One Airflow on loopback with the project's DAGs: database, scheduler, DAG processor and API, ended together.
+"""One Airflow with the project's DAGs: database, scheduler, DAG processor and API, ended together; on loopback.
 
-`deploy/airflow/run` starts this with the project's Python. `airflow standalone` is not used: it serves logs on every
-interface. Addresses of the other parts (`PRECEDENT_WAREHOUSE` and so on) are passed on to the tasks as they are.
+`deploy/airflow/run` starts this with the project's Python, the image of `deploy/images` with --host, since there
+loopback is the container's own. `airflow standalone` is not used: it serves logs on every interface. Addresses of the
+other parts (`PRECEDENT_WAREHOUSE` and so on) are passed on to the tasks as they are.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from serving.stopping import Stop, stop_on_signals
 from streams.processes import end_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
+LEAST_PASSWORD = 12
 PASSWORDS = "simple_auth_manager_passwords.json.generated"
 
 
@@ -40,22 +42,38 @@ def main() -> int:
     )
     parser.add_argument("--state-dir", type=Path, default=ROOT / ".state" / "airflow", help="default .state/airflow")
     parser.add_argument(
+        "--host", default="127.0.0.1", help="interface of web page and API, plain HTTP (default 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--password-file", type=Path, help="whose first line is the admin's password; else one is made and printed"
+    )
+    parser.add_argument(
         "--unpaused", action="store_true", help="let the schedules run at once, not only when switched on"
     )
     options = parser.parse_args()
     stop = stop_on_signals()
     try:
-        run(options.state_dir.resolve(), options.port or free_port(), stop, paused=not options.unpaused)
+        port = options.port or free_port()
+        run(
+            options.state_dir.resolve(),
+            port,
+            stop,
+            paused=not options.unpaused,
+            host=options.host,
+            password_file=options.password_file,
+        )
     except AirflowError as error:
         sys.stderr.write(f"airflow: {error}\n")
         return 2
     return 0
 
 
-def run(home: Path, port: int, stop: Stop, *, paused: bool) -> None:
+def run(
+    home: Path, port: int, stop: Stop, *, paused: bool, host: str = "127.0.0.1", password_file: Path | None = None
+) -> None:
     home.mkdir(parents=True, exist_ok=True)
     environment = environment_of(home, port, paused=paused)
-    password = password_of(home)
+    password = password_of(home) if password_file is None else given_password(home, password_file)
     airflow = [sys.executable, "-m", "airflow"]
     migrated = subprocess.run(
         [*airflow, "db", "migrate"], env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -63,7 +81,7 @@ def run(home: Path, port: int, stop: Stop, *, paused: bool) -> None:
     if migrated.returncode != 0:
         raise AirflowError(f"the database in {home} cannot be prepared: {_last_line(migrated.stdout)}")
     parts = {
-        "api-server": ["api-server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
+        "api-server": ["api-server", "--host", host, "--port", str(port), "--workers", "1"],
         "scheduler": ["scheduler", "--skip-serve-logs"],
         "dag-processor": ["dag-processor"],
     }
@@ -79,7 +97,8 @@ def run(home: Path, port: int, stop: Stop, *, paused: bool) -> None:
             )
         address = f"127.0.0.1:{port}"
         if wait_until_healthy(address, running, stop):
-            ready = {"part": "airflow", "address": address, "user": "admin", "password": password, "state": str(home)}
+            told = {} if password_file else {"password": password}  # one that was given belongs in no log
+            ready = {"part": "airflow", "address": f"{host}:{port}", "user": "admin", **told, "state": str(home)}
             sys.stdout.write(json.dumps(ready) + "\n")
             sys.stdout.flush()
         while not stop.wait(0.2):
@@ -117,9 +136,27 @@ def password_of(home: Path) -> str:
         password: str = json.loads(kept.read_text(encoding="utf-8"))["admin"]
         return password
     password = secrets.token_urlsafe(18)
+    _keep(kept, password)
+    return password
+
+
+def given_password(home: Path, source: Path) -> str:
+    """The admin's password as a file gives it, kept where Airflow reads it; a new one in the file replaces the old."""
+    try:
+        first, *more = source.read_text(encoding="utf-8").splitlines() or [""]
+    except (OSError, ValueError) as error:
+        raise AirflowError(f"--password-file {source}: {error}") from error
+    if len(first) < LEAST_PASSWORD or any(more):
+        raise AirflowError(f"--password-file {source}: must hold one line of at least {LEAST_PASSWORD} characters")
+    kept = home / PASSWORDS
+    kept.unlink(missing_ok=True)
+    _keep(kept, first)
+    return first
+
+
+def _keep(kept: Path, password: str) -> None:
     with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(json.dumps({"admin": password}) + "\n")
-    return password
 
 
 def wait_until_healthy(

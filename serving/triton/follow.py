@@ -87,6 +87,11 @@ class PointerFollower:
     _unwanted_since: dict[Pin, float] = field(default_factory=dict)
     _retry_at: float = 0.0
 
+    @property
+    def complete(self) -> bool:
+        """Whether the pointer was read and every pin that it names is served."""
+        return bool(self._wanted) and self.served.issuperset(self._wanted)
+
     def step(self) -> None:
         """Bring what is served one step nearer to what the pointer names."""
         if self._pointer_moved():

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from contracts.errors import BadInputError, DependencyError
+from contracts.secrets import secret_in
 from contracts.videos import VideoUploaded
 from policy.cases.rescoring import Counted
 
@@ -150,17 +151,18 @@ class Notebook:
 
 
 def audit_salt(folder: Path, environment: Mapping[str, str]) -> str:
-    """The secret of the audit: PRECEDENT_AUDIT_SALT, or one that is made once and kept in the docket's folder.
+    """The secret of the audit: PRECEDENT_AUDIT_SALT (or _FILE), or one that is made once and kept beside the docket.
 
     Raises `BadInputError` for one of fewer than 16 characters: it could be guessed from what is audited.
     """
-    given, path = environment.get(SALT_VARIABLE, ""), folder / SALT_FILE
+    given, path = secret_in(environment, SALT_VARIABLE) or "", folder / SALT_FILE
     if not given:
         if not path.exists():
             _make_salt(path)
         given = path.read_text(encoding="utf-8").strip()
     if len(given) < _LEAST_SALT:
-        place = SALT_VARIABLE if environment.get(SALT_VARIABLE) else str(path)
+        elsewhere = any(environment.get(name) for name in (SALT_VARIABLE, f"{SALT_VARIABLE}_FILE"))
+        place = SALT_VARIABLE if elsewhere else str(path)
         raise BadInputError(f"{place} has {len(given)} characters, must be a secret of at least {_LEAST_SALT}")
     return given
 

@@ -7,6 +7,7 @@ import pytest
 from bench.stand_in import point_to, publish_casebook, random_casebook, write_release
 from contracts.errors import BadInputError, DependencyError
 from contracts.releases import Pin
+from serving.commands import Heartbeat
 from serving.releases import ReleasesRoot
 from serving.triton.follow import PointerFollower
 from serving.triton.repository import ModelRepository, model_names
@@ -158,3 +159,26 @@ def test_a_server_that_is_away_or_was_started_anew_gets_its_models(followed: Fol
     followed.control.loaded.clear()
     assert followed.step(after_s=5.0) == {FIRST}
     assert followed.control.loaded == list(model_names(FIRST))
+
+
+def test_it_is_complete_while_every_pin_that_the_pointer_names_is_served(followed: Followed) -> None:
+    followed.step()
+    assert not followed.follower.complete, "no pointer, nothing to be complete with"
+    point_to(followed.root, FIRST)
+    followed.step()
+    assert followed.follower.complete
+    followed.control.refused.add("casebook_r1_c2")
+    point_to(followed.root, FIRST, canary=LATER)
+    followed.step()
+    assert not followed.follower.complete
+    followed.control.refused.clear()
+    followed.step(after_s=5.0)
+    assert followed.follower.complete
+
+
+def test_a_heartbeat_touches_its_file_and_without_one_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "ready"
+    Heartbeat(None).touch()
+    assert not list(tmp_path.iterdir())
+    Heartbeat(file).touch()
+    assert file.exists()

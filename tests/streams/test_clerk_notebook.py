@@ -80,3 +80,12 @@ def test_the_audits_salt_is_a_secret_that_stays_the_same(tmp_path: Path) -> None
 def test_a_salt_that_could_be_guessed_is_refused_without_being_shown(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="PRECEDENT_AUDIT_SALT has 5 characters, must be a secret of at least 16"):
         audit_salt(tmp_path, {"PRECEDENT_AUDIT_SALT": "audit"})
+
+
+def test_the_salt_may_lie_in_a_file_that_the_environment_names(tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.write_text("0123456789abcdef\n", encoding="utf-8")
+    assert audit_salt(tmp_path, {"PRECEDENT_AUDIT_SALT_FILE": str(given)}) == "0123456789abcdef"
+    given.write_text("short\n", encoding="utf-8")
+    with pytest.raises(BadInputError, match="PRECEDENT_AUDIT_SALT has 5 characters"):
+        audit_salt(tmp_path, {"PRECEDENT_AUDIT_SALT_FILE": str(given)})
