@@ -1,10 +1,10 @@
-"""Verdicts as they were given: what arrived since a moment, the latest of given videos, those that cite a case.
+"""Verdicts as they were given: what arrived since a moment, the latest of given videos, those that cite a case, all.
 
 All raise `DependencyError` when the warehouse does not answer.
 """
 
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from contracts.verdicts import Verdict
@@ -41,6 +41,16 @@ SELECT {_COLUMNS} FROM
 WHERE scored_at > {{since:DateTime64(6, 'UTC')}} AND {_CITES}
 ORDER BY scored_at DESC, event_id
 """
+# A version's hour never changes, and lies in one partition.
+_HOURS = """
+SELECT toStartOfHour(occurred_at) AS hour, count() FROM verdicts
+WHERE occurred_at >= toStartOfHour({since:DateTime64(6, 'UTC')}) AND occurred_at <= {until:DateTime64(6, 'UTC')}
+GROUP BY hour ORDER BY hour DESC
+"""
+_OF_HOUR = f"""
+SELECT {_COLUMNS} FROM verdicts
+WHERE occurred_at >= {{start:DateTime64(6, 'UTC')}} AND occurred_at < {{end:DateTime64(6, 'UTC')}}
+"""
 
 
 class Arrived(NamedTuple):
@@ -58,6 +68,12 @@ class History(Protocol):
     def query_arrow(
         self, query: str, parameters: dict[str, Any] | None = None, *, external_data: Any = None
     ) -> Any: ...
+
+
+class Streaming(Protocol):
+    """The part of a client that answers in blocks."""
+
+    def query_arrow_stream(self, query: str, parameters: dict[str, Any]) -> Any: ...
 
 
 def verdicts_since(client: History, *, after: datetime, until: datetime, at_most: int = 10_000) -> Iterator[Arrived]:
@@ -93,3 +109,25 @@ def verdicts_citing(client: History, case_id: str, *, since: datetime) -> list[V
     with asking(f"verdicts that cite {case_id}"):
         rows = client.query_arrow(_CITING, {"case_id": case_id, "since": since}).to_pylist()
     return [Verdict(**row) for row in rows]
+
+
+class Hour(NamedTuple):
+    """An hour of versions of videos, and how many verdicts were given on them."""
+
+    start: datetime
+    rows: int
+
+
+def hours_of_verdicts(client: History, *, since: datetime, until: datetime) -> list[Hour]:
+    """The hours in which versions came to be that have verdicts, `since` and `until` included, the newest first."""
+    with asking("hours of verdicts"):
+        rows = client.query(_HOURS, {"since": since, "until": until}).result_rows
+    return [Hour(start.replace(tzinfo=UTC), count) for start, count in rows]
+
+
+def verdicts_of_hour(client: Streaming, start: datetime) -> Iterator[list[Verdict]]:
+    """All verdicts on versions that came to be in one hour, in blocks and in no order, replays among them."""
+    given = {"start": start, "end": start + timedelta(hours=1)}
+    with asking(f"verdicts from {start.isoformat()}"), client.query_arrow_stream(_OF_HOUR, given) as stream:
+        for block in stream:
+            yield [Verdict(**row) for row in block.to_pylist()]

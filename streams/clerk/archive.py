@@ -1,4 +1,4 @@
-"""The warehouse as the clerk reads it: connects when it is first asked, and again after it was away."""
+"""The warehouse as the clerk, and who writes features anew, read it: connects when first asked, and when it is back."""
 
 import threading
 from collections.abc import Collection, Iterator, Mapping
@@ -10,7 +10,14 @@ from warehouse.address import Client, WarehouseAddress, connect
 from warehouse.feedback import ReporterRecord, VideoFeedback, reporter_records, video_feedback
 from warehouse.impressions import impressions_of
 from warehouse.uploads import recent_uploads, uploads_of
-from warehouse.verdict_history import Arrived, latest_verdicts, verdicts_since
+from warehouse.verdict_history import (
+    Arrived,
+    Hour,
+    hours_of_verdicts,
+    latest_verdicts,
+    verdicts_of_hour,
+    verdicts_since,
+)
 
 
 class Archive:
@@ -34,6 +41,12 @@ class Archive:
 
     def latest(self, video_ids: Collection[str]) -> Mapping[str, Verdict]:
         return latest_verdicts(self.client, video_ids)
+
+    def hours(self, *, since: datetime, until: datetime) -> list[Hour]:
+        return hours_of_verdicts(self.client, since=since, until=until)
+
+    def of_hour(self, start: datetime) -> Iterator[list[Verdict]]:
+        return verdicts_of_hour(self.client, start)
 
     def uploads(self, video_ids: Collection[str]) -> Mapping[str, VideoUploaded]:
         return uploads_of(self.client, video_ids)

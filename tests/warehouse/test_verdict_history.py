@@ -7,7 +7,15 @@ from contracts.verdicts import Citation, Verdict
 from tests.warehouse.samples import START, verdict, verdicts
 from warehouse.address import Client
 from warehouse.sink import VerdictSink
-from warehouse.verdict_history import Arrived, latest_verdicts, verdicts_citing, verdicts_since
+from warehouse.verdict_history import (
+    Arrived,
+    Hour,
+    hours_of_verdicts,
+    latest_verdicts,
+    verdicts_citing,
+    verdicts_of_hour,
+    verdicts_since,
+)
 
 EVER = START - timedelta(days=1)
 TOMORROW = START + timedelta(days=1)
@@ -94,3 +102,17 @@ def test_a_row_as_json_is_the_verdict_again(database: Client) -> None:
         settings={"date_time_output_format": "iso"},
     )
     assert [Verdict.model_validate_json(line) for line in lines.splitlines()] == verdicts(0, 3)
+
+
+def test_all_verdicts_are_given_by_the_hour_of_their_versions_the_newest_hour_first(database: Client) -> None:
+    first, second = verdicts(0, 3), [rescored(0, hours=1.5), rescored(9, hours=1.9)]
+    VerdictSink(database).insert(first + second)
+    top = START.replace(minute=0, second=0, microsecond=0)
+    hours = hours_of_verdicts(database, since=START, until=TOMORROW)
+    assert sum(hour.rows for hour in hours) == 5
+    assert [hour.start for hour in hours] == sorted((hour.start for hour in hours), reverse=True)
+    assert Hour(top, 3) in hours
+    given = {hour.start: [one for block in verdicts_of_hour(database, hour.start) for one in block] for hour in hours}
+    assert sorted(given[top], key=lambda one: one.event_id) == first
+    assert {one.event_id for some in given.values() for one in some} == {one.event_id for one in first + second}
+    assert hours_of_verdicts(database, since=TOMORROW, until=TOMORROW + timedelta(days=1)) == []
