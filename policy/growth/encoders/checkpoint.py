@@ -95,7 +95,11 @@ def open_encoder(folder: Path, *, device: str | None = None) -> CheckpointEncode
         tokenizer = AutoTokenizer.from_pretrained(folder, **local)
         processor = _picture_processor(kind).from_pretrained(folder, local_files_only=True)
         model, told = AutoModel.from_pretrained(
-            folder, dtype=torch.bfloat16 if on_gpu else torch.float32, output_loading_info=True, **local
+            folder,
+            dtype=torch.bfloat16 if on_gpu else torch.float32,
+            output_loading_info=True,
+            use_safetensors=True,
+            **local,
         )
         if lacking := sorted(told["missing_keys"]):
             raise BadInputError(f"{folder}: lacks {len(lacking)} weights of its model, {lacking[0]} first")

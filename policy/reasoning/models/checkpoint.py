@@ -59,8 +59,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     record = read_record(folder)
     check_folder(folder, record)
     try:
-        processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForImageTextToText.from_pretrained(folder, local_files_only=True, dtype="auto")
+        processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model = AutoModelForImageTextToText.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype="auto"
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise BadInputError(f"{folder}: cannot be loaded: {_first_line(error)}") from error
     return Checkpoint(model, processor, record)
@@ -76,7 +78,7 @@ def check_folder(folder: Path, record: CheckpointRecord | None) -> None:
     if record is not None:
         _verify(folder, record)
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise BadInputError(f"{folder}/config.json: {_first_line(error)}") from error
     if config.model_type not in CLASSES:

@@ -21,7 +21,7 @@ class Resumed:
         if isinstance(model, PeftModel) or self.is_fsdp_enabled:  # type: ignore[attr-defined]
             super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
             return
-        saved = type(model).from_pretrained(resume_from_checkpoint, local_files_only=True)
+        saved = type(model).from_pretrained(resume_from_checkpoint, local_files_only=True, use_safetensors=True)
         model.load_state_dict(saved.state_dict())
 
 

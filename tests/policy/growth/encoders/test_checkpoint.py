@@ -164,3 +164,16 @@ def test_a_checkpoint_that_lacks_weights_is_refused(folder: Path, tmp_path: Path
     (copy / "model.safetensors").write_bytes(whole[:1_000])
     with pytest.raises(BadInputError, match="broken: cannot be loaded: "):
         open_encoder(copy, device="cpu")
+
+
+def test_weights_that_are_a_pickle_are_not_read(folder: Path, tmp_path: Path) -> None:
+    copy, ran = broken(folder, tmp_path), tmp_path / "ran"
+    torch.save(load_file(copy / "model.safetensors"), copy / "pytorch_model.bin")
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(BadInputError, match="broken: cannot be loaded: "):
+        open_encoder(copy, device="cpu")
+    # protocol 0 by hand: os.mkdir(ran), which any unpickling of it runs
+    (copy / "pytorch_model.bin").write_bytes(b"cos\nmkdir\n(S'%s'\ntR." % str(ran).encode())
+    with pytest.raises(BadInputError, match="broken: cannot be loaded: "):
+        open_encoder(copy, device="cpu")
+    assert not ran.exists()

@@ -79,3 +79,14 @@ def test_what_is_no_checkpoint_of_the_class_is_refused_with_what_it_is(built: Pa
         read_checkpoint(other)
     with pytest.raises(BadInputError, match=r"holds no \*\.safetensors"):
         weights_digest(tmp_path)
+
+
+def test_weights_that_are_a_pickle_are_not_read(built: Path, tmp_path: Path) -> None:
+    copy, ran = tmp_path / "pickled", tmp_path / "ran"
+    shutil.copytree(built, copy)
+    (copy / "model.safetensors").unlink()
+    # protocol 0 by hand: os.mkdir(ran), which any unpickling of it runs
+    (copy / "pytorch_model.bin").write_bytes(b"cos\nmkdir\n(S'%s'\ntR." % str(ran).encode())
+    with pytest.raises(BadInputError, match="pickled: cannot be loaded: "):
+        read_checkpoint(copy)
+    assert not ran.exists()
