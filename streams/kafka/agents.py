@@ -11,7 +11,8 @@ What Faust 0.15.3 does, and what is chosen because of it:
   before a rebalance is fetched again after it, so events of an older generation are dropped unacknowledged.
 - The poll interval is unbounded, because a waiting worker does not poll; heartbeats come from the
   consumer's own thread, and a worker that is killed or frozen is out after the session timeout.
-- The stream buffer is larger than a second of work: when it is full Faust sleeps for a second.
+- The stream buffer is larger than a second of work: when it is full Faust sleeps for a second. It is bounded in bytes
+  too (`streams.kafka.buffer`), and what is taken goes on its way in parts of bounded bytes.
 - `processing_guarantee` stays at-least-once: features and ClickHouse are no part of a Kafka transaction, and
   every sink is idempotent by event id.
 """
@@ -30,6 +31,7 @@ from contracts.errors import CheckFailedError, DependencyError
 from contracts.topics import Topic
 from streams.collector import calm_collector
 from streams.edge import RawEvent
+from streams.kafka.buffer import bound_bytes, parts
 from streams.kafka.connection import Connection
 from streams.kafka.reaching import reach
 from streams.kafka.transport import credentials, use_transport
@@ -53,7 +55,7 @@ def use_fast_loop() -> None:
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """How a group's member consumes: sizes in events, times in seconds."""
+    """How a group's member consumes: sizes in events, but for `buffer_bytes`; times in seconds."""
 
     broker: Connection
     group: str
@@ -62,6 +64,7 @@ class AgentConfig:
     in_flight: int = 3
     poll_records: int = 512
     buffer: int = 8_192
+    buffer_bytes: int = 32 << 20
     commit_every_s: float = 0.5
     session_timeout_s: float = 6.0
 
@@ -90,7 +93,8 @@ class Agents:
         @self.app.agent(self.app.topic(name, **raw), name=f"agent-of-{name}", concurrency=1)
         async def agent(stream: Any) -> None:
             async for events in stream.noack_take(config.take_max, within=config.take_within_s):
-                await lane.begin(events)
+                for part in parts(events, config.buffer_bytes // (config.in_flight + 1)):
+                    await lane.begin(part)
 
     @property
     def generation(self) -> int:
@@ -234,4 +238,5 @@ def make_app(config: AgentConfig) -> faust.App:
         stream_processing_timeout=UNBOUNDED_S,
     )
     use_transport(app)
+    bound_bytes(app, config.buffer_bytes)
     return app
