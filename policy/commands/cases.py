@@ -11,6 +11,7 @@ from contracts.cases import CaseReason
 from contracts.taxonomy import Category
 from policy.commands.acting import acting, docket_options
 from policy.commands.adjudicate import adjudicate
+from policy.commands.backing_up import backup
 from policy.commands.options import RELEASES, TAXONOMY
 
 if TYPE_CHECKING:
@@ -315,3 +316,4 @@ def brigades(folder: Path, tokens: Path | None) -> None:
 
 
 case.add_command(adjudicate)
+case.add_command(backup)
