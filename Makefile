@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv || echo .tools/bin/uv)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo vlm test check bench kafka airflow lock format clean
+.PHONY: help demo vlm test check bench load chaos kafka airflow lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,8 +49,14 @@ test: check  ## every check and test; what CI runs
 bench: $(VENV)/.ready  ## the benchmarks: tables on the terminal, JSON under .state/bench
 	@$(BIN)/python -m bench
 
-kafka:  ## a local real Kafka on loopback (needs Java and Maven), in the foreground
-	@deploy/kafka/run
+load: $(VENV)/.ready  ## a steady rate, the highest rates beside others, partitions x workers, on a real Kafka; LONG=1: ten minutes
+	@PRECEDENT_LONG=$(LONG) $(BIN)/python -m bench --keep load.sustained load.rates load.scaling
+
+chaos: $(VENV)/.ready  ## parts killed, frozen and filled up while load runs: what is lost, how soon all is well; LONG=1: 50 faults
+	@PRECEDENT_LONG=$(LONG) $(BIN)/python -m bench --keep chaos
+
+kafka:  ## a local real Kafka on loopback (needs Java and Maven), in the foreground; NODES=3: a cluster of three
+	@deploy/kafka/run $(if $(NODES),--nodes $(NODES))
 
 airflow: $(VENV)/.ready  ## a standalone Airflow with the DAGs on loopback, in the foreground
 	@deploy/airflow/run
