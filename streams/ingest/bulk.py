@@ -70,7 +70,7 @@ def run_sink(
 ) -> None:
     """Copy each topic's events by its insert until `stop` is set.
 
-    `ready` is called once, when the group has given out its partitions. Raises `BadInputError` where the broker refuses us.
+    `ready` is called once, when the group has given out its partitions. Raises `BadInputError` where it refuses us.
     """
     metrics = metrics or IngestMetrics()
     places = Places()
@@ -118,9 +118,11 @@ def run_sink(
 def _wait_for_broker(broker: Connection, stop: Stop) -> None:
     while not stop.is_set():
         try:
-            return reach(broker)
+            reach(broker)
         except DependencyError as error:
             log.error("ALERT waiting for the broker: %s", error)
+        else:
+            return
 
 
 def _take(consumer: Consumer, config: SinkConfig, stop: Stop) -> list[Message]:
@@ -206,16 +208,22 @@ def _journey(message: Message) -> Journey:
 
 
 def _wait_as_member(consumer: Consumer, seconds: float, stop: Stop) -> None:
-    """Wait without reading on, and without being taken for dead: a member of a group must poll."""
-    held = consumer.assignment()
-    consumer.pause(held)
+    """Wait without reading on, and without being taken for dead: a member of a group must poll.
+
+    A partition that is taken from us while it is paused is still paused when it comes back: so what was paused is
+    resumed, whether or not it is ours at that moment.
+    """
+    paused = {(place.topic, place.partition): place for place in consumer.assignment()}
+    consumer.pause(list(paused.values()))
     until = time.monotonic() + seconds
     while time.monotonic() < until and not stop.is_set():
         if (early := consumer.poll(0.1)) is not None and early.error() is None:
             # of a partition that came to us only now: read it again later
-            consumer.seek(TopicPartition(early.topic(), early.partition(), early.offset()))
-            consumer.pause(consumer.assignment())
-    consumer.resume(consumer.assignment())
+            place = TopicPartition(early.topic(), early.partition(), early.offset())
+            consumer.seek(place)
+            consumer.pause([place])
+            paused[place.topic, place.partition] = place
+    consumer.resume(list(paused.values()))
 
 
 def _check(batch: Sequence[_Record], topics: Collection[Topic]) -> tuple[dict[Topic, list[Event]], list[DeadLetter]]:
