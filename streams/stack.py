@@ -61,6 +61,10 @@ class Stack:
         port = self.part(name).address.rpartition(":")[2]
         return self.start(name, *self._commands[name], "--port", port)
 
+    def start_anew(self, name: str) -> Part:
+        """Start a part that has ended and that nobody connects to, without waiting for it."""
+        return self.start(name, *self._commands[name])
+
     def start_worker(self) -> Part:
         """Start one more worker, without waiting for it."""
         worker = self.start(f"worker-{len(self.workers) + 1}", "worker", *self.worker_options)
