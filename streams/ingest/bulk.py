@@ -34,15 +34,20 @@ log = logging.getLogger(__name__)
 
 Insert = Callable[[Sequence[Event]], int]
 PART = "warehouse"
+_AT_ONCE = 64
+"""Records taken from librdkafka in one call: the next call looks at the bytes that came."""
+_QUEUED_KB = 32 << 10
+"""What librdkafka may hold ready for us."""
 
 
 @dataclass(frozen=True, slots=True)
 class SinkConfig:
-    """How much is inserted at once: up to `batch` events, or what came within `linger_s`."""
+    """How much is inserted at once: up to `batch` events or `batch_bytes`, or what came within `linger_s`."""
 
     broker: Connection
     group: str = "precedent-sink"
     batch: int = 10_000
+    batch_bytes: int = 32 << 20
     linger_s: float = 0.5
     longest_pause_s: float = 5.0
     session_timeout_s: float = 6.0
@@ -126,13 +131,21 @@ def _wait_for_broker(broker: Connection, stop: Stop) -> None:
 
 
 def _take(consumer: Consumer, config: SinkConfig, stop: Stop) -> list[Message]:
-    """Collect a batch: until it is full, or `linger_s` after its first message."""
+    """Collect a batch: until it is full by events or bytes, or `linger_s` after its first message.
+
+    However much waits, the sink holds `batch_bytes`, `_AT_ONCE` records more at most, and librdkafka's queue.
+    """
     batch: list[Message] = []
+    held = 0
     until = time.monotonic() + config.linger_s
-    while len(batch) < config.batch and not stop.is_set() and (left := until - time.monotonic()) > 0:
-        for message in consumer.consume(config.batch - len(batch), timeout=min(left, 0.1)):
+    while (left := until - time.monotonic()) > 0 and not stop.is_set():
+        room = min(config.batch - len(batch), _AT_ONCE)
+        if room <= 0 or held >= config.batch_bytes:
+            break
+        for message in consumer.consume(room, timeout=min(left, 0.1)):
             if (error := message.error()) is None:
                 batch.append(message)
+                held += len(message.value() or b"")
             else:
                 log.warning("the broker says: %s", error)
     return batch

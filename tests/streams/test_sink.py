@@ -41,10 +41,17 @@ class Rows:
 
 
 @contextmanager
-def running(broker: Connection, rows: Rows) -> Iterator[None]:
+def running(broker: Connection, rows: Rows, *, batch_bytes: int = 1 << 20) -> Iterator[None]:
     """A sink of the group that is named like the rows."""
     stop, ready = Stop(), threading.Event()
-    config = SinkConfig(broker, group=rows.prefix, linger_s=0.1, longest_pause_s=0.2, session_timeout_s=2.0)
+    config = SinkConfig(
+        broker,
+        group=rows.prefix,
+        batch_bytes=batch_bytes,
+        linger_s=0.1,
+        longest_pause_s=0.2,
+        session_timeout_s=2.0,
+    )
     inserts = {VIDEOS_VERDICTS: rows.insert}
     thread = threading.Thread(target=run_sink, args=(config, inserts, stop), kwargs={"ready": ready.set})
     thread.start()
@@ -98,3 +105,13 @@ def test_what_is_no_verdict_is_dead_lettered_and_holds_up_nobody(broker: Connect
         until(lambda: rows.all == ["e-dead-good"])
         [letter] = [DeadLetter.model_validate_json(m.value()) for m in topics.read(VIDEOS_VERDICTS.dead, 1)]
     assert letter.raw == b"{"
+
+
+def test_a_batch_is_bounded_in_bytes_however_many_events_it_may_have(broker: Connection, topics: Topics):
+    names = [f"bytes-{n:03d}" for n in range(300)]
+    values = verdicts(*names)
+    rows = Rows("bytes")
+    topics.send(VERDICTS, *values)
+    with running(broker, rows, batch_bytes=10 * len(values[0])):
+        until(lambda: rows.all == [f"e-{name}" for name in names], within_s=30)
+    assert max(map(len, rows.batches)) <= 10 + 64  # the bytes of ten, and what one call brought
