@@ -119,9 +119,9 @@ def _cell(stack: Stack, beside: Sequence[Part], partitions: int, workers: int, s
     flat_out = run_load(stack, *options, *light, beside=beside)
     wait_until_read(stack.kafka, GROUP)
     half = round(flat_out.report["per_s"] / 2)
-    options = ("--rate", str(half), "--duration", str(sizes.latency_s + sizes.latency_warm_up_s))
+    schedule = ("--rate", str(half), "--duration", str(sizes.latency_s + sizes.latency_warm_up_s))
     warm = str(round(half * sizes.latency_warm_up_s))
-    steady = run_load(stack, *options, "--warm-up", warm, *light, beside=beside)
+    steady = run_load(stack, *schedule, "--warm-up", warm, *light, beside=beside)
     wait_until_read(stack.kafka, GROUP)
     names = {worker.name for worker in stack.workers}
     latency = steady.report["feature_latency_ms"]
