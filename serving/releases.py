@@ -36,6 +36,8 @@ CASEBOOK = "casebook.onnx"
 PRECEDENTS = "casebook.parquet"
 TAUGHT = "taught.parquet"
 LEAVES = "leaves.json"
+MODEL_DATA = ".data"
+"""What the file beside a model adds to its name, where its tensors are too large for one."""
 WEIGHTS = "weights.npz"
 """What the next training begins from; serving needs it not."""
 DIGESTED = (STUDENT, CASEBOOK, PRECEDENTS)
@@ -154,10 +156,25 @@ def _check_files(manifest: Path, digests: Mapping[str, str], required: Iterable[
     for name, digest in digests.items():
         if name != Path(name).name:
             raise BadInputError(f"{manifest}: digests name {name!r}, must be a file of the folder")
-        if not (folder / name).is_file():
+        if not _is_file(folder / name):
             raise BadInputError(f"{folder / name}: is missing, {manifest.name} names it")
-        if verify and (found := digest_of(folder / name)) != digest:
-            raise BadInputError(f"{folder / name}: digest is {found}, must be {digest}")
+        data = name + MODEL_DATA
+        if name.endswith(".onnx") and data not in digests and (folder / data).exists():
+            raise BadInputError(f"{folder / data}: is a part of {name}, and {manifest.name} has no digest of it")
+        if verify:
+            _check_digest(folder / name, digest)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file system takes
+        return False
+
+
+def _check_digest(file: Path, digest: str) -> None:
+    if (found := digest_of(file)) != digest:
+        raise BadInputError(f"{file}: digest is {found}, must be {digest}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +230,15 @@ class ReleasesRoot:
         """The leaf of each precedent of a pin's casebook that has one, by case id; raises `BadInputError`."""
         own = self.release_path(pin.release_version)
         later = self.casebook_path(pin.casebook_version)
-        return read_leaves(later if later.is_dir() else own)
+        home, manifest = (later, CASEBOOK_MANIFEST) if later.is_dir() else (own, MANIFEST)
+        if (home / LEAVES).exists():
+            digests = (
+                read_manifest(home / manifest, PublishedCasebook).digests
+                if home == later
+                else read_manifest(home / manifest, Release).digests
+            )
+            _check_digest(home / LEAVES, digests.get(LEAVES, "none"))
+        return read_leaves(home)
 
     def pruned(self) -> dict[int, PrunedCasebook]:
         """What was pruned of the published casebooks, by version."""

@@ -8,6 +8,8 @@ Each version is a model of its own. Versions of one Triton model share one confi
 one step, where a broken one fails the rest; models of their own load, warm up and leave alone.
 """
 
+import filecmp
+import logging
 import os
 import py_compile
 import re
@@ -30,6 +32,8 @@ from serving.triton.configs import (
     read_signature,
     student_warmups,
 )
+
+log = logging.getLogger(__name__)
 
 _OURS = re.compile(r"student_r\d+|(casebook|precedent)_r\d+_c\d+")
 
@@ -68,6 +72,8 @@ class ModelRepository:
         release, cases = pin.release_version, pin.casebook_version
         student_tensors, casebook_tensors = read_signature(student), read_signature(casebook)
         check_pair(student_tensors, casebook_tensors)
+        self._remove_if_other(student_name(pin), release, [student])
+        self._remove_if_other(casebook_name(pin), cases, list(casebook_files(casebook)))
         if not self.has(student_name(pin)):
             warmups = student_warmups(self.options, shape)
             config = model_config(student_name(pin), student_tensors, self.options, warmups=warmups)
@@ -85,6 +91,18 @@ class ModelRepository:
 
     def has(self, name: str) -> bool:
         return (self.path / name / "config.pbtxt").is_file()
+
+    def _remove_if_other(self, name: str, version: int, files: list[Path]) -> None:
+        """Remove a model whose file is not, byte for byte, the one that was verified and is to be served."""
+        folder = self.path / name / str(version)
+        if not self.has(name):
+            return
+        for source, target in zip(files, ("model.onnx", *(file.name for file in files[1:])), strict=True):
+            place = folder / target
+            if not place.exists() or not (source.samefile(place) or filecmp.cmp(source, place, shallow=False)):
+                log.error("%s is not what was published of %s, and is written anew", place, source)
+                self.remove(name)
+                return
 
     def models(self) -> set[str]:
         """The names of the models in the repository that stand for pins."""

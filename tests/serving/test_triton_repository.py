@@ -123,12 +123,18 @@ def test_the_python_backend_warms_up_by_itself_since_triton_would_send_it_single
     assert len(config.model_warmup) == 0
 
 
-def test_what_is_there_is_never_rewritten(tmp_path: Path, models: tuple[Path, Path]) -> None:
+def test_what_is_there_is_not_rewritten_unless_it_is_another_file_than_was_verified(
+    tmp_path: Path, models: tuple[Path, Path]
+) -> None:
     repository = published(tmp_path, models)
     before = {path: path.stat().st_mtime_ns for path in repository.path.rglob("*")}
-    write_student(tmp_path / "other.onnx", seed=9)
-    repository.publish(PIN, tmp_path / "other.onnx", models[1], SHAPE)
+    copy = tmp_path / "copy.onnx"
+    copy.write_bytes(models[0].read_bytes())
+    repository.publish(PIN, copy, models[1], SHAPE)
     assert {path: path.stat().st_mtime_ns for path in repository.path.rglob("*")} == before
+    write_student(copy, seed=9)
+    repository.publish(PIN, copy, models[1], SHAPE)
+    assert (repository.path / "student_r3" / "3" / "model.onnx").read_bytes() == copy.read_bytes()
 
 
 def test_two_pins_of_a_release_share_its_student(tmp_path: Path, models: tuple[Path, Path]) -> None:

@@ -1,13 +1,14 @@
 """A worker follows the pointer only to models that are ready, and past nothing that is broken."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
 
 from bench.stand_in import SHAPE, point_to, publish_casebook, random_casebook, write_release
 from contracts.releases import Pin
-from serving.releases import LEAVES, ReleasesRoot
+from serving.releases import CASEBOOK_MANIFEST, LEAVES, MANIFEST, ReleasesRoot, digest_of
 from streams.worker.follower import ReleaseFollower
 
 FIRST = Pin(release_version=1, casebook_version=1)
@@ -187,9 +188,18 @@ def test_a_candidate_that_cannot_be_tried_holds_up_no_live_release(root: Path, b
         assert candidate_after_looks(follower) == other
 
 
+def write_leaves(manifest: Path, text: str) -> None:
+    """Write the leaves of a folder, and their digest into its manifest."""
+    leaves = manifest.with_name(LEAVES)
+    leaves.write_text(text)
+    fields = json.loads(manifest.read_text())
+    fields["digests"][LEAVES] = digest_of(leaves)
+    manifest.write_text(json.dumps(fields))
+
+
 def test_the_leaves_of_a_pin_come_with_it_and_those_of_a_later_casebook_replace_them(root: Path) -> None:
-    (root / "releases" / "1" / LEAVES).write_text('{"case-1":"t-first"}')
-    (root / "casebooks" / "2" / LEAVES).write_text('{"case-2":"t-later"}')
+    write_leaves(root / "releases" / "1" / MANIFEST, '{"case-1":"t-first"}')
+    write_leaves(root / "casebooks" / "2" / CASEBOOK_MANIFEST, '{"case-2":"t-later"}')
     follower = ReleaseFollower(ReleasesRoot(root), Readiness(FIRST, LATER))
     assert pin_after_looks(follower) == FIRST
     assert follower.policy is not None
@@ -197,6 +207,6 @@ def test_the_leaves_of_a_pin_come_with_it_and_those_of_a_later_casebook_replace_
     point_to(root, LATER)
     assert pin_after_looks(follower) == LATER
     assert follower.policy.leaves == {"case-2": "t-later"}
-    (root / "releases" / "1" / LEAVES).write_text('{"case-1":7}')
+    write_leaves(root / "releases" / "1" / MANIFEST, '{"case-1":7}')
     point_to(root, FIRST)
     assert pin_after_looks(follower) == LATER, "leaves that cannot be read leave the policy as it is"
