@@ -31,7 +31,7 @@ from contracts.errors import CheckFailedError, DependencyError
 from contracts.topics import Topic
 from streams.collector import calm_collector
 from streams.edge import RawEvent
-from streams.kafka.buffer import bound_bytes, parts
+from streams.kafka.buffer import BUFFER_BYTES, bound_bytes, parts
 from streams.kafka.connection import Connection
 from streams.kafka.reaching import reach
 from streams.kafka.transport import credentials, use_transport
@@ -64,7 +64,7 @@ class AgentConfig:
     in_flight: int = 3
     poll_records: int = 512
     buffer: int = 8_192
-    buffer_bytes: int = 32 << 20
+    buffer_bytes: int = BUFFER_BYTES
     commit_every_s: float = 0.5
     session_timeout_s: float = 6.0
 

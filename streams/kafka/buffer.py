@@ -14,6 +14,8 @@ from typing import Any
 import faust
 from mode.utils.queues import ThrowableQueue
 
+BUFFER_BYTES = 32 << 20
+
 
 def bound_bytes(app: faust.App, at_most: int) -> None:
     """Let the app's streams hold `at_most` bytes of values each; call it before the app declares an agent."""

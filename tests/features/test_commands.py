@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from contracts.errors import BadInputError
 from features.commands import features
 from features.config import FeaturesConfig
-from features.store import open_store
+from features.store import OpenStore, open_store
 from tests.features.conftest import NOON, verdict
 from tests.features.test_lookup import write
 
@@ -42,6 +42,18 @@ def test_lookup_prints_a_line_per_video_with_its_state(tmp_path: Path) -> None:
     assert known["toxicity"] == 0.25
     assert known["occurred_at"] == NOON.isoformat()
     assert unknown == {"video_id": "video-2", "state": "unknown"}
+
+
+def test_lookup_reads_redis_by_its_address_alone(tmp_path: Path, redis_store: OpenStore) -> None:
+    write(redis_store, [verdict("video-of-commands", toxicity=0.25)])
+    environment = {
+        "PRECEDENT_ONLINE_STORE": redis_store.config.online,
+        "PRECEDENT_OFFLINE_STORE": f"parquet:///{tmp_path}/history",
+        "PRECEDENT_FEATURES_REGISTRY": f"{tmp_path}/registry",
+    }
+    said = CliRunner().invoke(features, ["lookup", "video-of-commands", "video-never"], env=environment)
+    known, unknown = map(json.loads, said.stdout.splitlines())
+    assert (known["toxicity"], unknown["state"]) == (0.25, "unknown")
 
 
 def test_redis_needs_no_writer_process() -> None:

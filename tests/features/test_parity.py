@@ -1,7 +1,8 @@
-"""Online against offline, on a real SQLite store and a real warehouse: what is missing, late or wrong shows."""
+"""Online against offline, on SQLite and Redis and a real warehouse: what is missing, late or wrong shows."""
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from features.training_set import write_history
 from features.views import VIDEO_TOXICITY
 from tests.features.conftest import NOON, make_config, verdict
 from tests.features.test_lookup import write
+from tests.redis_server import RedisServer
 from tests.warehouse.owners import running_owner
 from warehouse.address import connect
 from warehouse.migrate import migrate
@@ -35,16 +37,20 @@ class Sides:
     offline: VerdictSink
 
 
-@pytest.fixture(scope="module")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
+@pytest.fixture(scope="module", params=["sqlite", "redis"])
+def sides(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
     from feast.infra.utils.clickhouse import connection_utils
 
     # Feast keeps one client a thread for good, whatever the configuration says later.
     connection_utils.thread_local.__dict__.pop("clickhouse_client", None)
     folder: Path = tmp_path_factory.mktemp("parity")
-    with running_owner(folder / "data", folder / "log") as owner:
+    with running_owner(folder / "data", folder / "log") as owner, ExitStack() as stack:
         migrate(owner.address)
-        store = open_store(FeaturesConfig(online=f"sqlite:///{folder}/online.db", offline=owner.address.url))
+        online = f"sqlite:///{folder}/online.db"
+        if request.param == "redis":
+            online = stack.enter_context(RedisServer(folder / "redis")).url
+        config = FeaturesConfig(online=online, offline=owner.address.url, registry=folder / "registry")
+        store = open_store(config)
         yield Sides(store, VerdictSink(connect(owner.address)))
     connection_utils.thread_local.__dict__.pop("clickhouse_client", None)
 
@@ -144,7 +150,7 @@ def call(sides: Sides, *words: str) -> Result:
     environment = {
         "PRECEDENT_ONLINE_STORE": sides.store.config.online,
         "PRECEDENT_OFFLINE_STORE": sides.store.config.offline,
-        "PRECEDENT_FEATURES_REGISTRY": "",
+        "PRECEDENT_FEATURES_REGISTRY": str(sides.store.config.registry_path),
     }
     return CliRunner().invoke(features, ["parity", *words], env=environment)
 
