@@ -36,6 +36,13 @@ from streams.commands.options import session_timeout, watched
 @click.option(
     "--publish/--no-publish", "publishes", default=True, show_default=True, help="let rulings become precedents"
 )
+@click.option(
+    "--defer-lag",
+    type=click.IntRange(2),
+    default=2_000,
+    show_default=True,
+    help="uploads not scored yet beyond which no video is scored again: first scores go first",
+)
 @click.option("--advance", "advances", is_flag=True, help="give a candidate release that showed enough its next seat")
 @session_timeout("clerk")
 def clerk(
@@ -45,6 +52,7 @@ def clerk(
     days: float,
     decoders: int,
     pace: float,
+    defer_lag: int,
     session_timeout: float,
     *,
     publishes: bool,
@@ -62,6 +70,7 @@ def clerk(
     """
     from policy.docket.docket import Docket
     from streams.clerk.assemble import ClerkConfig, assemble
+    from streams.clerk.duties.shedding import SheddingSettings
     from streams.clerk.duties.weighing import WindowSettings
     from streams.clerk.notebook import Notebook, audit_salt
     from streams.clerk.run import run_clerk
@@ -74,7 +83,13 @@ def clerk(
     broker, address = broker_and_warehouse()
     register = Docket(docket)
     notebook = Notebook(docket)
-    config = ClerkConfig(audit_salt(docket, os.environ), pace=pace, window=WindowSettings(days=days), decoders=decoders)
+    config = ClerkConfig(
+        audit_salt(docket, os.environ),
+        pace=pace,
+        window=WindowSettings(days=days),
+        shedding=SheddingSettings(lag_events=defer_lag),
+        decoders=decoders,
+    )
 
     async def run() -> None:
         assembly = assemble(
@@ -88,6 +103,7 @@ def clerk(
             media_roots=settings.media_folders,
             publishes=publishes,
             advances=advances,
+            workers=settings.group,
         )
         await run_clerk(
             AgentConfig(

@@ -13,6 +13,7 @@ from contracts.errors import BadInputError
 from features.commands import features as of_the_room
 from features.config import FeaturesConfig
 from streams.commands.options import watched
+from streams.commands.rebuild import rebuild
 
 
 @click.command()
@@ -61,4 +62,6 @@ def writer(port: int, metrics_host: str, metrics_port: int) -> None:
         asyncio.run(serve(server.address))
 
 
-features = click.Group("features", help=of_the_room.help, commands={**of_the_room.commands, "writer": writer})
+features = click.Group(
+    "features", help=of_the_room.help, commands={**of_the_room.commands, "rebuild": rebuild, "writer": writer}
+)
