@@ -42,7 +42,10 @@ def main() -> int:
     )
     parser.add_argument("--state-dir", type=Path, default=ROOT / ".state" / "airflow", help="default .state/airflow")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="interface of web page and API, plain HTTP (default 127.0.0.1)"
+        "--host",
+        choices=("127.0.0.1", "0.0.0.0"),
+        default="127.0.0.1",
+        help="interface of web page and API, plain HTTP; every one of them where loopback is a container's own",
     )
     parser.add_argument(
         "--password-file", type=Path, help="whose first line is the admin's password; else one is made and printed"

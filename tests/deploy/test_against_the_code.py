@@ -106,13 +106,15 @@ def read_by_the_code() -> frozenset[str]:
         "PRECEDENT_ENVIRONMENT"
     }
     named |= set(OF_KAFKA)
-    source = "\n".join(path.read_text(encoding="utf-8") for room in ROOMS for path in (ROOT / room).rglob("*.py"))
-    named |= set(re.findall(r"\"(PRECEDENT_[A-Z_]*[A-Z])\"", source))
-    constants = dict(re.findall(r"^([A-Z_]+) = \"(PRECEDENT_[A-Z_]+)\"", source, flags=re.MULTILINE))
-    secret = set(re.findall(r"secret_in\(\s*[\w.]+,\s*\"(PRECEDENT_[A-Z_]+)\"", source))
-    secret |= {
-        constants[name] for name in re.findall(r"secret_in\(\s*[\w.]+,\s*([A-Z_]+)\)", source) if name in constants
-    }
+    secret = set[str]()
+    for room in ROOMS:
+        source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / room).rglob("*.py"))
+        named |= set(re.findall(r"\"(PRECEDENT_[A-Z_]*[A-Z])\"", source))
+        constants = dict(re.findall(r"^([A-Z_]+) = \"(PRECEDENT_[A-Z_]+)\"", source, flags=re.MULTILINE))
+        secret |= set(re.findall(r"secret_in\(\s*[\w.]+,\s*\"(PRECEDENT_[A-Z_]+)\"", source))
+        secret |= {constants.get(name, "") for name in re.findall(r"secret_in\(\s*[\w.]+,\s*([A-Z_]+)\)", source)} - {
+            ""
+        }
     return frozenset(named | {f"{name}_FILE" for name in secret})
 
 
