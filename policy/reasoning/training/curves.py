@@ -25,6 +25,10 @@ SHOWN = (
 )
 """Figures that are drawn first, where a run has them; the others follow by name."""
 _LEFT_OUT = ("step", "epoch", "runtime", "samples_per_second", "steps_per_second", "total_flos", "num_tokens")
+_POLICY = (
+    "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'\">"
+)
 _STYLE = """
 :root { color-scheme: light dark; --line: #2f6fbd; --faint: #8888; }
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 900px; margin: 2rem auto; padding: 0 1rem; }
@@ -87,7 +91,7 @@ def write_page(path: Path, runs: Mapping[str, Path], table: Sequence[tuple[str, 
         figures = "".join(_figure(one, curves[one]) for one in ordered)
         parts.append(f"<section><h2>{html.escape(name)}</h2><div class=curves>{figures}</div></section>")
     page = (
-        f'<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">'
+        f'<!doctype html><html lang=en><meta charset=utf-8>{_POLICY}<meta name=viewport content="width=device-width">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style><h1>{html.escape(title)}</h1>{''.join(parts)}</html>"
     )
     path.write_text(page + "\n", encoding="utf-8")
