@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -17,36 +18,11 @@ import yaml
 from streams.kafka import agents
 from streams.kafka.topics import declared
 from streams.settings import StreamSettings
+from tests.deploy.custom_resources import SCHEMAS
 from tests.deploy.rendering import KUBERNETES, Object, containers, documents, pods, render
 
 VERSIONS = ("1.32", "1.37")
 OVERLAYS = ("cpu", "gpu")
-# The custom resources' own definitions are not to be had here: what these manifests may say of them, by hand.
-CUSTOM = {
-    "ScaledObject": {
-        "scaleTargetRef": {"apiVersion", "kind", "name"},
-        "minReplicaCount": int,
-        "maxReplicaCount": int,
-        "pollingInterval": int,
-        "cooldownPeriod": int,
-        "fallback": {"failureThreshold", "replicas"},
-        "advanced": {"horizontalPodAutoscalerConfig"},
-        "triggers": list,
-    },
-    "TriggerAuthentication": {"secretTargetRef": list},
-    "PodMonitor": {"selector": {"matchLabels"}, "podMetricsEndpoints": list},
-}
-KAFKA_TRIGGER = {
-    "bootstrapServers",
-    "consumerGroup",
-    "topic",
-    "lagThreshold",
-    "activationLagThreshold",
-    "offsetResetPolicy",
-    "allowIdleConsumers",
-    "sasl",
-    "tls",
-}
 SHORT_LIVED = {"Job"}
 
 
@@ -78,7 +54,7 @@ def test_every_object_is_of_its_schema_and_says_nothing_that_it_does_not_know(
     objects: list[Object], version: str
 ) -> None:
     for one in objects:
-        if one["kind"] not in CUSTOM:
+        if one["kind"] not in SCHEMAS:
             assert kubernetes_validate.validate(one, version, strict=True) == version
 
 
@@ -90,18 +66,26 @@ def test_a_misspelled_field_is_refused_by_the_same_schema(objects: list[Object])
 
 
 def test_custom_resources_say_only_what_their_kinds_know(objects: list[Object]) -> None:
-    found = [one for one in objects if one["kind"] in CUSTOM]
-    assert {one["kind"] for one in found} == set(CUSTOM)
+    found = [one for one in objects if one["kind"] in SCHEMAS]
+    assert {one["kind"] for one in found} == set(SCHEMAS)
     for one in found:
-        known: dict[str, Any] = CUSTOM[one["kind"]]  # type: ignore[assignment]
-        for field, value in one["spec"].items():
-            if isinstance(known[field], set):
-                assert value.keys() <= known[field], (one["kind"], field)
-            else:
-                assert isinstance(value, known[field]), (one["kind"], field)
+        validator = jsonschema.Draft202012Validator(SCHEMAS[one["kind"]])
+        assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(one)] == [], one["kind"]
+        one["spec"]["misspelled"] = 1
+        assert not validator.is_valid(one)
+
+
+def test_the_scaler_knows_kafka_by_the_secret_that_the_parts_have(objects: list[Object]) -> None:
+    secrets = example_secrets()
     (trigger,) = named(objects, "ScaledObject", "worker")["spec"]["triggers"]
-    assert trigger["metadata"].keys() <= KAFKA_TRIGGER
-    assert all(isinstance(value, str) for value in trigger["metadata"].values()), "KEDA's metadata are texts"
+    login = named(objects, "TriggerAuthentication", trigger["authenticationRef"]["name"])["spec"]["secretTargetRef"]
+    assert {one["parameter"] for one in login} == {"username", "password"}
+    assert all(one["key"] in secrets[one["name"]] for one in login)
+    shared = named(objects, "ConfigMap", "environment")["data"]
+    assert shared["PRECEDENT_KAFKA_MECHANISM"].lower().replace("-", "") == trigger["metadata"]["sasl"].replace("_", "")
+    host, _, port = trigger["metadata"]["bootstrapServers"].partition(":")
+    assert [one["port"] for one in named(objects, "Service", host.split(".")[0])["spec"]["ports"]] == [int(port)]
+    assert host.split(".")[1] == named(objects, "Namespace", "precedent")["metadata"]["name"]
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")

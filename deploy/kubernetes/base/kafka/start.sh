@@ -1,8 +1,9 @@
 #!/bin/sh
 # One node of Kafka: the properties that are mounted and the node's own -> the log formatted once -> the server.
 #   KAFKA_NODE        its number            KAFKA_ADVERTISED   what clients and the others are told to connect to
-#   KAFKA_CLUSTER_ID  22 letters, one for the cluster and never changed; here the client's password enters, once:
-#                     later ones are set by kafka-configs.sh, which needs no restart (docs/operators.md)
+#   KAFKA_CLUSTER_ID  22 letters, one for the cluster and never changed
+# The clients' password enters where the log is formatted, as an argument for a second, seen inside the container alone.
+# Later ones are set by kafka-configs.sh, which needs no restart (docs/operators.md).
 set -eu
 own=${TMPDIR:-/tmp}/server.properties
 umask 077
