@@ -90,7 +90,7 @@ def test_a_command_line_with_an_option_that_is_none_is_refused() -> None:
 def test_airflow_is_given_options_that_its_starter_has() -> None:
     starter = ROOT / "deploy" / "airflow" / "standalone.py"
     done = subprocess.run(
-        [sys.executable, starter, "--help"], check=True, capture_output=True, text=True, cwd=ROOT, timeout=60
+        [sys.executable, starter, "--help"], check=True, capture_output=True, text=True, cwd=ROOT, timeout=600
     )
     for one in ours():
         if "airflow" in one.image:

@@ -103,7 +103,7 @@ def test_clickhouse_is_of_the_engine_that_the_tests_run(services: dict[str, Any]
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     ).stdout.strip()
     tag = services["clickhouse"]["image"].rpartition(":")[2].rstrip("}")
     assert tag == ".".join(said.split(".")[:2])

@@ -91,7 +91,7 @@ def test_the_online_parts_import_no_package_that_their_image_lacks() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2_000:]
@@ -100,7 +100,7 @@ def test_the_online_parts_import_no_package_that_their_image_lacks() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     assert "torch is not in the image" in refused.stderr

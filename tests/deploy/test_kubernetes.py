@@ -92,7 +92,9 @@ def test_the_scaler_knows_kafka_by_the_secret_that_the_parts_have(objects: list[
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_kubectl_renders_the_same_objects(overlay: str) -> None:
     folder = KUBERNETES / "overlays" / overlay
-    done = subprocess.run(["kubectl", "kustomize", str(folder)], check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(folder)], check=True, capture_output=True, text=True, timeout=600
+    )
     # ConfigMaps made of files get a hash of their content after their name, here and wherever they are meant.
     made = "|".join(one["metadata"]["name"] for one in render(folder) if one["kind"] == "ConfigMap")
     text = re.sub(rf"\b({made})-[a-z0-9]{{10}}\b", r"\1", done.stdout)

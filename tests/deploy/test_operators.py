@@ -138,7 +138,7 @@ def tried(name: str, folder: Path, **variables: object) -> "subprocess.Completed
     environment = {**os.environ, "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     environment |= {key: str(value) for key, value in variables.items()}
     return subprocess.run(
-        ["sh", "-c", script], check=False, capture_output=True, text=True, timeout=120, env=environment, cwd=folder
+        ["sh", "-c", script], check=False, capture_output=True, text=True, timeout=600, env=environment, cwd=folder
     )
 
 
