@@ -23,7 +23,7 @@ def read_experiments(path: Path) -> Experiments:
         declared = json.loads(text) if form == "JSON" else tomllib.loads(text)
     except FileNotFoundError:
         raise BadInputError(f"{path}: is not a file") from None
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
         raise BadInputError(f"{path}: is not {form}: {error}") from error
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read: {error}") from error

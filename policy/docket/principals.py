@@ -141,7 +141,7 @@ class Tokens:
                 if len(entry["sha256"]) != 64:
                     msg = f"sha256 of {entry['name']} is not 64 digits"
                     raise ValueError(msg)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise BadInputError(f"{self._path}: is not a file of tokens: {error}") from error
         return list(entries)
 

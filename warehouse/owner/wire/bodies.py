@@ -265,8 +265,11 @@ def read_form(content_type: str, raw: bytes) -> tuple[dict[str, str], list[FormF
         name = re.search(rb'\bname="([^"]*)"', head)
         if name is None:
             raise refuse(Code.BAD_REQUEST_PARAMETER, "A field of the request's form has no name")
-        if b"filename=" in head:
-            files.append(FormFile(name.group(1).decode(), data))
-        else:
-            fields[name.group(1).decode()] = data.decode()
+        try:
+            if b"filename=" in head:
+                files.append(FormFile(name.group(1).decode(), data))
+            else:
+                fields[name.group(1).decode()] = data.decode()
+        except UnicodeDecodeError as error:
+            raise refuse(Code.BAD_REQUEST_PARAMETER, f"A field of the request's form is not UTF-8: {error}") from None
     return fields, files
