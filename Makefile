@@ -63,6 +63,7 @@ airflow: $(VENV)/.ready  ## a standalone Airflow with the DAGs on loopback, in t
 
 lock:  ## resolve pyproject.toml anew into requirements.lock
 	@$(UV) pip compile pyproject.toml --all-extras --generate-hashes --python-version 3.11 --no-header --no-annotate --upgrade -q -o requirements.lock
+	@echo "then: make .venv/.ready && $(BIN)/python deploy/images/lock.py names online && $(BIN)/python deploy/images/lock.py names airflow"
 
 format: $(VENV)/.ready
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --fix --quiet .

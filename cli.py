@@ -15,7 +15,7 @@ COMMANDS = {
     "clerk": "streams.commands.clerk:clerk",
     "court": "policy.commands.court:court",
     "demo": "streams.demo.command:demo",
-    "features": "features.commands:features",
+    "features": "streams.commands.features:features",
     "histories": "streams.commands.ingest:histories",
     "judge": "policy.commands.judge:judge",
     "load": "streams.commands.load:load",

@@ -134,7 +134,7 @@ def run(
 
 
 @load.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path))
 @_limits
 def check(folder: Path, **checks: Any) -> None:
     """Hold what the system keeps now against the ledger in FOLDER; what the topics showed stands in the ledger.
