@@ -11,6 +11,8 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from deploy import audit
+
 ROOT = Path(__file__).parents[1]
 LOCK = ROOT / "requirements.lock"
 OWN = "precedent"
@@ -151,3 +153,27 @@ def test_every_licence_is_one_that_we_may_use() -> None:
 def test_an_expression_is_read_into_its_licences(licences: str, parts: set[str]) -> None:
     assert parts_of(licences) == parts
     assert (parts <= PERMISSIVE) == ("GPL" not in licences)
+
+
+CLEAN = {"name": "a", "version": "1", "vulns": []}
+HOLED = {"name": "b", "version": "2", "vulns": [{"id": "X-1", "fix_versions": ["2.1"]}, {"id": "X-2"}]}
+UNKNOWN = {"name": "c", "version": "3", "skip_reason": "not found"}
+
+
+@pytest.mark.parametrize(
+    ("packages", "code", "last"),
+    [
+        ([CLEAN], 0, "1 of 1 packages could be looked up, 0 vulnerabilities are known"),
+        ([CLEAN, HOLED], 1, "2 of 2 packages could be looked up, 2 vulnerabilities are known"),
+        ([UNKNOWN], 3, "NOT AUDITED: 1 packages, the first because: not found"),
+        ([UNKNOWN, HOLED], 1, "NOT AUDITED: 1 packages, the first because: not found"),
+        ([], 3, "0 of 0 packages could be looked up, 0 vulnerabilities are known"),
+    ],
+)
+def test_an_audit_says_what_it_did_not_look_at(packages: list[dict[str, object]], code: int, last: str) -> None:
+    lines, found = audit.verdict({"dependencies": packages})
+    assert found == code
+    assert lines[-1] == last
+    assert lines[: 2 if HOLED in packages else 0] == (
+        ["b 2: X-1, mended in 2.1", "b 2: X-2, mended in no version yet"] if HOLED in packages else []
+    )
