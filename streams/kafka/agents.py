@@ -19,6 +19,7 @@ What Faust 0.15.3 does, and what is chosen because of it:
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ class Agents:
 
     def __init__(self, config: AgentConfig, carriers: Mapping[Topic, Carry]) -> None:
         self.broker = config.broker
+        self.session_timeout_s = config.session_timeout_s
         self.app = app = make_app(config)
         self.lanes = {topic.name: Lane(self, carry, config.in_flight) for topic, carry in carriers.items()}
         self.closing = False
@@ -104,6 +106,15 @@ class Agents:
     def over(self, generation: int) -> bool:
         """Whether there is no use in going on with batches of a generation."""
         return self.closing or self.failure is not None or self.generation != generation
+
+    def confirmed(self) -> bool:
+        """Whether the group takes us for a member of this generation, as far as it said so within a session's time.
+
+        A process that stood still for longer does not know that its partitions have moved before it is told: until
+        then this is False.
+        """
+        generation, asked_s = self.app.consumer.confirmed
+        return bool(generation == self.generation and time.monotonic() - asked_s < self.session_timeout_s)
 
     async def finish_batches(self, *, within_s: float) -> None:
         """Take no more batches, and give those under way some time to be acknowledged."""

@@ -28,6 +28,7 @@ import faust
 from aiokafka.coordinator.assignors.roundrobin import (  # type: ignore[import-untyped]
     RoundRobinPartitionAssignor,
 )
+from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest  # type: ignore[import-untyped]
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers import aiokafka as driver
 from faust.types.auth import CredentialsT
@@ -37,6 +38,7 @@ from streams.kafka.connection import Connection
 FETCH_MAX_WAIT_MS = 40
 FETCH_MIN_BYTES = 64 << 10
 LEADER_WAITS_S = 0.3
+_MEMBERS_ASK = (HeartbeatRequest, SyncGroupRequest)
 
 
 class PatientLeader(RoundRobinPartitionAssignor):
@@ -50,7 +52,27 @@ class PatientLeader(RoundRobinPartitionAssignor):
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread that fetches and sends heartbeats."""
+    """The thread that fetches and sends heartbeats.
+
+    `confirmed`: the generation of which the group last said that we are a member, and when it was asked, by
+    `time.monotonic`: its session with us began anew no earlier.
+    """
+
+    confirmed: tuple[int, float] = (-1, float("-inf"))
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator
+        ask = coordinator._send_req
+
+        async def ask_and_note(request: Any) -> Any:
+            asked_s = time.monotonic()
+            response = await ask(request)
+            if isinstance(request, _MEMBERS_ASK) and response.error_code == 0:
+                self.confirmed = request._generation_id, asked_s
+            return response
+
+        coordinator._send_req = ask_and_note
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -78,6 +100,11 @@ class Consumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def confirmed(self) -> tuple[int, float]:
+        thread: ConsumerThread = self._thread
+        return thread.confirmed
 
     async def join_error(self) -> tuple[Exception | None, bool]:
         error, ended = await self._thread.join_error()

@@ -1,6 +1,9 @@
 """Carry a batch through: moderate it, write its features, deliver its verdicts and dead letters, then say yes.
 
 The order is the promise: features first, then the verdict that announces them, then the acknowledgement.
+Nothing is written while the group has not confirmed for a session's time that we are a member: a process that stood
+still for so long must not write before it knows whether its partitions have moved. What it judged before it stood still
+is older to the stores than what another judged meanwhile, what it judges afterwards is not, hence the question between.
 Events without media and small groups of those with media go side by side, so that a slow film delays itself; events of
 one video go one after the other, in whatever batches they are (`streams.worker.turns`).
 """
@@ -8,7 +11,7 @@ one video go one after the other, in whatever batches they are (`streams.worker.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from contracts.errors import BadInputError, DependencyError
@@ -29,6 +32,7 @@ from streams.worker.turns import Turns, waves
 log = logging.getLogger(__name__)
 
 MEDIA_AT_ONCE = 16
+CONFIRMED_EVERY_S = 0.1
 NAMED = 20
 """Videos of a batch that a line of the log names."""
 
@@ -44,6 +48,7 @@ class Carrier:
         metrics: WorkerMetrics,
         *,
         now: Callable[[], datetime],
+        confirmed: Callable[[], bool] = lambda: True,
         tracing: Tracing = UNTRACED,
     ) -> None:
         self._parts = parts
@@ -51,6 +56,7 @@ class Carrier:
         self._policy = policy
         self._metrics = metrics
         self._now = now
+        self._confirmed = confirmed
         self._tracing = tracing
         self._letters = LetterLog()
         self._turns = Turns()
@@ -80,6 +86,7 @@ class Carrier:
             trace,
             self._letters,
             self._now,
+            self._confirmed,
         )
         with stages.timed("check"):
             checked = check(batch, self._now())
@@ -115,6 +122,7 @@ class _Trip:
     trace: BatchTrace
     letters: LetterLog
     now: Callable[[], datetime]
+    confirmed: Callable[[], bool]
 
     async def take(self, group: Sequence[Accepted]) -> None:
         """Moderate a group and deliver what it became."""
@@ -122,6 +130,7 @@ class _Trip:
 
     async def deliver(self, moderated: Moderated) -> None:
         """Write features, then announce verdicts and dead letters; returns when all of it is kept."""
+        await self._membership()
         if moderated.verdicts:
             with self.stages.timed("features"):
                 await self.outlets.features.write(moderated.verdicts)
@@ -130,11 +139,23 @@ class _Trip:
         for verdict in moderated.verdicts if onward else ():
             if verdict.event_id in onward:
                 self.trace.arrived(verdict.event_id, written_at, _outcome(verdict))
+        await self._membership()
         with self.stages.timed("deliver"):
             await self.outlets.producer.send(_records(moderated, onward))
         self.metrics.count_dead([letter.reason.value for letter in moderated.dead])
         self.letters.tell(moderated.dead)
         self.metrics.observe_verdicts([(written_at - v.occurred_at).total_seconds() for v in moderated.verdicts])
+
+    async def _membership(self) -> None:
+        """Return as soon as the group has lately confirmed us; raises `AbandonedError` when the batch is not ours."""
+
+        async def ask() -> None:
+            if self.patience.abandoned():
+                raise AbandonedError("the batch is not this worker's any more")
+            if not self.confirmed():
+                raise DependencyError("the group has not confirmed for a session's time that this worker is a member")
+
+        await replace(self.patience, longest_s=CONFIRMED_EVERY_S).until_done("group", ask)
 
     async def _moderate(self, group: Sequence[Accepted]) -> Moderated:
         policy = self.policy()

@@ -99,7 +99,15 @@ async def _consume(
         assert assembly.follower.policy is not None
         return assembly.follower.policy
 
-    carrier = Carrier(assembly.parts, assembly.outlets, policy, metrics, now=lambda: datetime.now(UTC), tracing=tracing)
+    carrier = Carrier(
+        assembly.parts,
+        assembly.outlets,
+        policy,
+        metrics,
+        now=lambda: datetime.now(UTC),
+        confirmed=lambda: agents.confirmed(),  # noqa: PLW0108 - there are no agents yet
+        tracing=tracing,
+    )
     agents = Agents(config, {VIDEOS_UPLOADED: carrier.carry})
 
     def watch(committed: Mapping[int, int], lag: Mapping[int, int]) -> None:
