@@ -216,6 +216,7 @@ def node_settings(
         "share.coordinator.state.topic.replication.factor": copies,
         "share.coordinator.state.topic.min.isr": max(1, copies - 1),
         "group.initial.rebalance.delay.ms": 500,
+        "group.min.session.timeout.ms": 1_000,  # tests wait for sessions to run out; Kafka's own choice is 6 s
         "log.retention.hours": 24,
         "log.segment.bytes": 64 << 20,
         # a killed node's partitions get other leaders after this; Kafka's own choice is 9 s
