@@ -128,6 +128,12 @@ def test_every_alert_has_a_summary_a_severity_and_the_place_of_its_runbook(rule:
     assert used <= (grouped | OF_THE_SCRAPE), "a label that the expression sums away is empty in the summary"
 
 
+def test_the_page_for_operators_says_what_to_do_about_each_alert():
+    page = (DEPLOY.parent / "docs" / "operators.md").read_text(encoding="utf-8")
+    headings = {match.strip().lower().replace(" ", "-") for match in re.findall(r"^#+ (.*)$", page, re.MULTILINE)}
+    assert {rule["annotations"]["runbook"].partition("#")[2] for rule in RULES} <= headings
+
+
 def test_the_dashboard_has_what_an_operator_looks_for_and_no_panel_lies_on_another():
     expressions = " ".join(expression for _, expression in SHOWN)
     for metric in (
