@@ -1,4 +1,4 @@
-"""Reports, exposures and rulings to an insert, acknowledged after it; Faust agents on the real embedded broker."""
+"""Reports, exposures and rulings to an insert, acknowledged after it; Faust agents on the embedded broker and a real Kafka."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,10 +14,11 @@ from streams.ingest.recorder import recording
 from streams.kafka.agents import AgentConfig, Agents, consume
 from streams.kafka.connection import Connection
 from streams.kafka.delivery import ConfirmedProducer
-from tests.streams.conftest import Topics
+from tests.streams.conftest import Topics, on_each_broker
 from tests.streams.watching import until
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+pytestmark = on_each_broker
 
 
 class Rows:

@@ -1,4 +1,4 @@
-"""Verdicts in bulk to an insert, offsets after it; on the real embedded broker."""
+"""Verdicts in bulk to an insert, offsets after it; on the embedded broker and a real Kafka."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -11,12 +11,13 @@ from contracts.verdicts import Verdict
 from serving.stopping import Stop
 from streams.ingest.bulk import SinkConfig, run_sink
 from streams.kafka.connection import Connection
-from tests.streams.conftest import Topics
+from tests.streams.conftest import Topics, on_each_broker
 from tests.streams.events import raw
 from tests.streams.test_moderation import moderated
 from tests.streams.watching import until
 
 VERDICTS = VIDEOS_VERDICTS.name
+pytestmark = on_each_broker
 
 
 class Rows:
