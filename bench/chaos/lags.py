@@ -4,8 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from contracts.topics import USERS_REPORTS, VIDEOS_UPLOADED, VIDEOS_VERDICTS, Topic
 from streams.kafka.connection import Connection
@@ -20,46 +19,62 @@ _ANSWER_S = 2.0
 
 
 class Groups:
-    """Asks Kafka how far groups are; one that does not answer is asked again."""
+    """Asks Kafka how far groups are, without joining them; one that does not answer is asked again.
+
+    A consumer of each group asks: librdkafka's administration client ends the process when a broker goes away while
+    it asks for a topic's ends.
+    """
 
     def __init__(self, kafka: Connection) -> None:
-        self._admin = AdminClient(kafka.client({"log_level": 0}))
-        self._partitions: dict[str, list[int]] = {}
+        self._kafka = kafka
+        self._askers: dict[str, Consumer] = {}
 
     def answers(self) -> bool:
         """Whether the broker does."""
         try:
-            self._admin.list_topics(timeout=_ANSWER_S)
+            self._asker("nobody").list_topics(timeout=_ANSWER_S)
         except KafkaException:
             return False
         return True
 
-    def pass_now(self, groups: Mapping[str, Sequence[Topic]], *, within_s: float) -> list[str]:
-        """Wait until each group committed past all that lies in its topics now; returns those that have not."""
+    def pass_now(self, groups: Mapping[str, Sequence[Topic]], *, within_s: float) -> dict[str, float | None]:
+        """Wait until each group committed past all that lies in its topics now; when it had, in seconds since 1970."""
         until = time.monotonic() + within_s
-        ends: dict[tuple[str, int], int] | None = None
-        behind = list(groups)
-        topics = {topic.name for some in groups.values() for topic in some}
+        passed_s: dict[str, float | None] = dict.fromkeys(groups)
+        ends: list[tuple[str, TopicPartition]] = []
         while time.monotonic() < until:
             with suppress(KafkaException):  # while it is away, it is waited for
-                ends = self._ends(topics) if ends is None else ends
-                behind = [group for group in behind if not self._passed(group, {t.name for t in groups[group]}, ends)]
-                if not behind:
+                ends = ends or [(group, end) for group, some in groups.items() for end in self._ends(group, some)]
+                ends = [(group, end) for group, end in ends if not self._passed(group, end)]
+                behind = {group for group, _ in ends}
+                for group, at_s in passed_s.items():
+                    if at_s is None and group not in behind:
+                        passed_s[group] = time.time()
+                if not ends:
                     break
             time.sleep(LOOK_EVERY_S)
-        return behind
+        return passed_s
 
-    def _ends(self, topics: set[str]) -> dict[tuple[str, int], int]:
-        if not topics <= self._partitions.keys():
-            found = self._admin.list_topics(timeout=_ANSWER_S).topics
-            self._partitions |= {name: list(found[name].partitions) for name in topics}
-        wanted = {TopicPartition(n, p): OffsetSpec.latest() for n in topics for p in self._partitions[n]}
-        asked = self._admin.list_offsets(wanted, request_timeout=_ANSWER_S)
-        return {(place.topic, place.partition): future.result().offset for place, future in asked.items()}
+    def close(self) -> None:
+        for asker in self._askers.values():
+            asker.close()
 
-    def _passed(self, group: str, topics: set[str], ends: Mapping[tuple[str, int], int]) -> bool:
-        wanted = {place: end for place, end in ends.items() if place[0] in topics and end > 0}
-        request = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in wanted])
-        [future] = self._admin.list_consumer_group_offsets([request], request_timeout=_ANSWER_S).values()
-        committed = {(tp.topic, tp.partition): tp.offset for tp in future.result().topic_partitions}
-        return all(committed.get(place, -1) >= end for place, end in wanted.items())
+    def _asker(self, group: str) -> Consumer:
+        if group not in self._askers:
+            settings = {"group.id": group, "enable.auto.commit": False, "log_level": 0}
+            self._askers[group] = Consumer(self._kafka.client(settings))
+        return self._askers[group]
+
+    def _ends(self, group: str, topics: Sequence[Topic]) -> list[TopicPartition]:
+        asker = self._asker(group)
+        found = []
+        for topic in topics:
+            for partition in asker.list_topics(topic.name, timeout=_ANSWER_S).topics[topic.name].partitions:
+                _, end = asker.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=_ANSWER_S)
+                if end > 0:
+                    found.append(TopicPartition(topic.name, partition, end))
+        return found
+
+    def _passed(self, group: str, end: TopicPartition) -> bool:
+        [committed] = self._asker(group).committed([TopicPartition(end.topic, end.partition)], timeout=_ANSWER_S)
+        return bool(committed.offset >= end.offset)

@@ -70,13 +70,23 @@ class Outcome:
     fault: Fault
     mended: Mended
     joined_s: float | None
-    rows_s: float | None
-    behind: tuple[str, ...] = ()
-    """Groups that did not come to where they should be before we gave up."""
+    passed_s: Mapping[str, float | None]
+    """When each group was past all that had been sent, in seconds since 1970; None where we gave up before."""
 
     @property
     def away_s(self) -> float:
         return self.mended.back_s - self.mended.began_s
+
+    @property
+    def rows_s(self) -> float | None:
+        """Until all that was sent before the last group passed it is a row."""
+        known = [at_s for at_s in self.passed_s.values() if at_s is not None]
+        return max(known) - self.mended.back_s if len(known) == len(self.passed_s) else None
+
+    @property
+    def slowest(self) -> str:
+        """The group that was waited for longest."""
+        return max(self.passed_s, key=lambda group: self.passed_s[group] or float("inf")).removeprefix("precedent-")
 
 
 def play(act: Act, *, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
@@ -104,7 +114,7 @@ def play(act: Act, *, tell: Callable[[str], None] = lambda _: None) -> dict[str,
 def _start_load(act: Act, stage: Stage, folder: Path) -> "subprocess.Popen[str]":
     seconds = WARM_S + act.length_s
     options = ["--rate", f"{act.rate:g}", "--duration", f"{seconds:g}", "--mix", MIX, "--seed", str(act.seed)]
-    waits = ["--patience", f"{GIVES_UP_S:g}", "--settle", f"{GIVES_UP_S:g}", "--probe", "5"]
+    waits = ["--patience", f"{GIVES_UP_S:g}", "--settle", f"{GIVES_UP_S:g}", "--probe", "0"]
     command = precedent("load", "run", "--report", "json", "--out", str(folder), *options, *waits)
     environment = {**os.environ, **stage.stack.environment}
     log = stage.stack.state / "logs" / "load.log"
@@ -133,10 +143,10 @@ def _play(fault: Fault, stage: Stage, start_s: float) -> Outcome:
     for part in mended.joining:
         _ = part.address
     joined_s = time.time() - mended.back_s if mended.joining else None
+    passed_s: dict[str, float | None] = {}
     for groups in (MODERATION, COPYING):
-        if behind := stage.groups.pass_now(groups, within_s=GIVES_UP_S):
-            return Outcome(fault, mended, joined_s, None, tuple(behind))
-    return Outcome(fault, mended, joined_s, time.time() - mended.back_s)
+        passed_s |= stage.groups.pass_now(groups, within_s=GIVES_UP_S)
+    return Outcome(fault, mended, joined_s, passed_s)
 
 
 def _report(load: "subprocess.Popen[str]") -> dict[str, Any]:
@@ -165,7 +175,7 @@ def _figures(
                 "features_s": _rounded(None if features_s is None else features_s + (one.joined_s or 0.0)),
                 "rows_s": _rounded(one.rows_s),
                 "repeated": repeated,
-                "behind": list(one.behind),
+                "slowest": one.slowest,
             }
         )
     return {
@@ -188,11 +198,11 @@ def _figures(
 
 def table(figures: Mapping[str, Any]) -> list[str]:
     """The figures for a person."""
-    lines = ["  at s  fault             away s  joined s  features s   rows s  repeated"]
+    lines = ["  at s  fault             away s  joined s  features s   rows s  repeated  slowest"]
     lines += [
         f"{one['at_s']:6.1f}  {one['fault']:<16}{one['away_s']:8.1f}{_cell(one['joined_s'], 10)}"
         f"{_cell(one['features_s'], 12)}{_cell(one['rows_s'], 9)}{one['repeated']:10,}"
-        f"{'  behind: ' + ', '.join(one['behind']) if one['behind'] else ''}"
+        f"  {one['slowest']}"
         for one in figures["faults"]
     ]
     longest = figures["longest_s"]

@@ -119,9 +119,11 @@ def staged(*, nodes: int, store: Target, workers: int, in_process: bool = False)
                 worker_options=("--session-timeout", f"{SESSION_S:g}"),
             ) as stack,
         ):
+            groups = Groups(stack.kafka)
             try:
-                yield Stage(stack, kafka, Groups(stack.kafka), store, redis, disk, no_disk)
+                yield Stage(stack, kafka, groups, store, redis, disk, no_disk)
             finally:
+                groups.close()
                 _keep_logs(folder)
 
 
