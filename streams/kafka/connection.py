@@ -32,6 +32,8 @@ _OF_SASL = ("MECHANISM", "USERNAME", "PASSWORD", "PASSWORD_FILE")
 _OF_TLS = ("CA", "CERT", "KEY")
 VARIABLES = tuple(_PREFIX + name for name in ("SECURITY", *_OF_SASL, *_OF_TLS, "IDEMPOTENT"))
 """What the environment may say beside where the broker is; set to nothing, each is as if it were not there."""
+RECONNECTS_WITHIN_MS = 1_000
+"""librdkafka's own choice, 10 s, is how long a broker that is back would still be without some of its clients."""
 HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:,/\[\]]+):[0-9]{1,5}")
 
 
@@ -76,7 +78,7 @@ class Connection:
 
     def client(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Settings of a librdkafka client: what is given, and what reaches this cluster."""
-        said: dict[str, Any] = {"bootstrap.servers": self.servers}
+        said: dict[str, Any] = {"bootstrap.servers": self.servers, "reconnect.backoff.max.ms": RECONNECTS_WITHIN_MS}
         security = self.security
         if security.protocol != "PLAINTEXT":
             said["security.protocol"] = security.protocol

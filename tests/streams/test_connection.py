@@ -37,10 +37,13 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return str(cert), str(key)
 
 
+PLAIN = {"bootstrap.servers": "127.0.0.1:9092", "reconnect.backoff.max.ms": 1_000}
+
+
 def test_an_environment_that_says_nothing_is_the_embedded_brokers():
     connection = Connection.from_environment(dict.fromkeys(VARIABLES, ""))
     assert connection == Connection("127.0.0.1:9092", Security("PLAINTEXT"), idempotent=True)
-    assert connection.client({"linger.ms": 2}) == {"bootstrap.servers": "127.0.0.1:9092", "linger.ms": 2}
+    assert connection.client({"linger.ms": 2}) == {**PLAIN, "linger.ms": 2}
     assert credentials(connection) is None
 
 
@@ -62,8 +65,7 @@ def test_both_client_libraries_are_told_the_same(pem: tuple[str, str]):
         | {"PRECEDENT_KAFKA_SECURITY": "SASL_SSL", "PRECEDENT_KAFKA_MECHANISM": "SCRAM-SHA-256"}
         | {"PRECEDENT_KAFKA_CA": cert, "PRECEDENT_KAFKA_CERT": cert, "PRECEDENT_KAFKA_KEY": key}
     )
-    assert connection.client({}) == {
-        "bootstrap.servers": "127.0.0.1:9092",
+    assert connection.client({}) == PLAIN | {
         "security.protocol": "SASL_SSL",
         "sasl.mechanism": "SCRAM-SHA-256",
         "sasl.username": "worker",
@@ -81,7 +83,7 @@ def test_both_client_libraries_are_told_the_same(pem: tuple[str, str]):
 
 def test_tls_alone_names_nobody(pem: tuple[str, str]):
     connection = Connection.from_environment({"PRECEDENT_KAFKA_SECURITY": "SSL", "PRECEDENT_KAFKA_CA": pem[0]})
-    assert connection.client({}).keys() == {"bootstrap.servers", "security.protocol", "ssl.ca.location"}
+    assert connection.client({}).keys() == {*PLAIN, "security.protocol", "ssl.ca.location"}
     assert credentials(connection).protocol.value == "SSL"
 
 
