@@ -1,11 +1,10 @@
-"""`precedent features`: look videos up, hold online against offline, register the definitions, own the SQLite file."""
+"""`precedent features`: look videos up, hold online against offline, register the definitions.
 
-import asyncio
+`precedent features` is these and what `streams` adds: the SQLite file's owner, and the store's rebuilding.
+"""
+
 import json
-import logging
 import os
-import signal
-import sys
 from datetime import UTC, datetime
 
 import click
@@ -87,39 +86,6 @@ def parity(video_ids: tuple[str, ...], sample: int, seed: int, as_json: bool) ->
     click.echo(json.dumps(to_document(found)) if as_json else "\n".join(lines_of(found)))
     if reasons := drift(found, ParityLimits()):
         raise CheckFailedError("; ".join(reasons))
-
-
-@features.command()
-@click.option(
-    "--port", type=click.IntRange(0, 65_535), default=0, show_default=True, help="Loopback port; 0 chooses a free one."
-)
-def writer(port: int) -> None:
-    """Own the SQLite file: the one process through which all workers write. Runs until interrupted.
-
-    \b
-    Example:
-      precedent features writer --port 0
-    """
-    from features.online.owner import Owner, owned
-
-    config = FeaturesConfig.from_environment(os.environ)
-    if config.redis_url is not None:
-        msg = f"online store == {config.shown_online!r}, must be sqlite:///PATH: Redis needs no writer of its own"
-        raise BadInputError(msg)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-
-    def ready(address: str) -> None:
-        click.echo(json.dumps({"part": "features writer", "address": address, "store": str(config.sqlite_path)}))
-        sys.stdout.flush()
-
-    async def serve() -> None:
-        stop = asyncio.Event()
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-        await Owner(tables).serve(stop, port=port, ready=ready)
-
-    with owned(config.sqlite_path) as tables:
-        asyncio.run(serve())
 
 
 def _check_ids(video_ids: tuple[str, ...]) -> None:

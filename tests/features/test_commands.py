@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from contracts.errors import BadInputError
-from features.commands import features
 from features.config import FeaturesConfig
 from features.store import OpenStore, open_store
+from streams.commands.features import features
 from tests.features.conftest import NOON, verdict
 from tests.features.test_lookup import write
 
