@@ -85,6 +85,20 @@ def test_onnx_equals_torch_on_every_output_at_any_shape(
         assert np.abs(ours - theirs).max() < 1e-4
 
 
+@pytest.mark.parametrize("fused", [True, False])
+def test_students_of_one_shape_share_a_graph_and_no_weight(tmp_path: Path, *, fused: bool) -> None:
+    one, two = (random_student(fused=fused, seed=seed) for seed in (3, 4))
+    for student, name in ((one, "one"), (two, "two"), (one, "again")):
+        export_student(student, tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "again").read_bytes()
+    inputs = random_inputs(4)
+    for student, name in ((one, "one"), (two, "two")):
+        session = onnxruntime.InferenceSession(str(tmp_path / name), providers=["CPUExecutionProvider"])
+        for ours, theirs in zip(run(student, inputs), session.run(None, inputs.tensors()), strict=True):
+            assert np.abs(ours - theirs).max() < 1e-4
+    assert not np.allclose(run(one, inputs)[0], run(two, inputs)[0])
+
+
 def test_probabilities_sum_to_one_and_embeddings_have_length_one() -> None:
     probabilities, embedding = run(random_student(fused=True), random_inputs(5))
     assert probabilities.shape == (5, N_CATEGORIES)
