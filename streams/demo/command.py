@@ -14,13 +14,14 @@ from contracts.errors import BadInputError
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path(".state/demo"), show_default=True)
 @click.option(
-    "--train", "n_train", type=click.IntRange(300), default=700, show_default=True, help="Videos to learn from."
+    "--train", "n_train", type=click.IntRange(100), default=700, show_default=True, help="Videos to learn from."
 )
 @click.option("--uploads", type=click.IntRange(10), default=300, show_default=True, help="Videos to moderate.")
 @click.option("--rate", type=click.FloatRange(1), default=40.0, show_default=True, help="Uploads a second.")
 @click.option(
     "--viewers", type=click.IntRange(0), default=5_000, show_default=True, help="Of the experiment; 0: without one."
 )
+@click.option("--days", type=click.IntRange(7), default=14, show_default=True, help="Of the experiment.")
 @click.option("--vlm", type=click.Path(path_type=Path, file_okay=False), help="A checkpoint that rules too.")
 @click.option("--golden", type=click.IntRange(100), default=6_000, show_default=True, help="Of the trend's gate.")
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True)
@@ -31,6 +32,7 @@ def demo(
     uploads: int,
     rate: float,
     viewers: int,
+    days: int,
     vlm: Path | None,
     golden: int,
     seed: int,
@@ -70,7 +72,9 @@ def demo(
             if not console.is_terminal:
                 click.echo(f"... {name}", err=True)
 
-        plan = DemoPlan(n_train, uploads, rate, viewers=viewers, golden=golden, trend=trend, vlm=vlm, seed=seed)
+        plan = DemoPlan(
+            n_train, uploads, rate, viewers=viewers, days=days, golden=golden, trend=trend, vlm=vlm, seed=seed
+        )
         steps = Steps(begin, lambda n: bar.advance(bar.tasks[-1].id, n))
         summary, page = run_demo(out.absolute(), plan, steps)
     click.echo(as_text(summary))

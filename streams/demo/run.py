@@ -51,7 +51,7 @@ GOLDEN_SEED = 4_242
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """How large a demo: videos to train on, videos to moderate, how many a second, viewers of the experiment.
+    """How large a demo: videos to train on, videos to moderate, how many a second, viewers and days of the experiment.
 
     trend: whether a trend comes up that the release was never taught. golden: painted videos that its gate compares
     releases on; of fewer the smaller categories tell noise, and it refuses by chance. vlm: a checkpoint that rules on
@@ -63,6 +63,7 @@ class DemoPlan:
     per_second: float = 40.0
     workers: int = 2
     viewers: int = 5_000
+    days: int = 14
     golden: int = 6_000
     trend: bool = True
     vlm: Path | None = None
@@ -92,7 +93,7 @@ def run_demo(folder: Path, plan: DemoPlan, step: Steps) -> tuple[DemoSummary, Pa
     with step("film clips to learn from, and others to moderate", plan.train + plan.uploads):
         _film(folder, plan, step)
     cases, live = (read_cases(folder / name / "cases.jsonl") for name in ("learn", "live"))
-    settings = TrainSettings()
+    settings = TrainSettings(fused=True)  # by pictures too, however few there are to learn from
     with step("decode what is learned from", len(cases)):
         evidence = asyncio.run(_decoded(cases, (folder / "learn").absolute(), settings, step.advance))
     with step("train a release and promote it", settings.fusion.epochs):
@@ -206,7 +207,7 @@ def _rank(stack: Stack, verdicts: Sequence[Verdict], live: Sequence[DecidedCase]
 
 def _experiment(stack: Stack, folder: Path, plan: DemoPlan, step: Steps) -> Outcome:
     assert stack.warehouse is not None
-    experiment = ExperimentPlan(plan.viewers, seed=plan.seed)
+    experiment = ExperimentPlan(plan.viewers, days=plan.days, seed=plan.seed)
     return run_experiment(stack.kafka, stack.warehouse, folder, experiment, step, today=datetime.now(UTC).date())
 
 

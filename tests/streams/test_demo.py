@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 
-def start_demo(out: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "cli", "demo", "--out", str(out), "--train", "300", "--uploads", "30"]
-    command += ["--viewers", "1000", "--golden", "1000"]
+def start_demo(out: Path, *, train: int = 300, uploads: int = 30) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "cli", "demo", "--out", str(out), "--train", str(train), "--uploads", str(uploads)]
+    command += ["--viewers", "1000", "--days", "7", "--golden", "300"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
@@ -71,7 +71,7 @@ def heard() -> Iterator[None]:
 
 @pytest.mark.usefixtures("heard")
 def test_ctrl_c_in_the_middle_leaves_no_process_behind(out: Path) -> None:
-    demo = start_demo(out)
+    demo = start_demo(out, train=100, uploads=10)
     assert demo.stderr is not None
     for line in demo.stderr:
         if line.startswith("... start broker"):

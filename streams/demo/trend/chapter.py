@@ -6,7 +6,6 @@ more clips -> verdicts that cite the rulings
 rulings -> collect, mine, build, train, gate, promote -> a release that learned them -> more clips
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -15,14 +14,11 @@ from pathlib import Path
 from typing import Protocol
 
 from contracts.cases import DecidedCase
-from contracts.errors import BadInputError, CheckFailedError
+from contracts.errors import CheckFailedError
 from contracts.releases import GateResult, Pin
 from contracts.taxonomy import Category
 from contracts.verdicts import Decision, Verdict
 from policy.docket.docket import Docket
-from policy.docket.principals import Principal, Role
-from policy.publication.held import all_held
-from policy.publication.publish import approve_held
 from policy.refresh.run import Plan, RefreshRun
 from policy.refresh.whole import run_step, told
 from serving.releases import ReleasesRoot
@@ -32,10 +28,9 @@ from simulation.trends.settings import FRUIT_CUPS, Trend
 from simulation.trends.uploads import draw_look_alikes, draw_trend
 from streams.demo.moderate import moderate_all
 from streams.demo.trend.audience import watch_and_report
+from streams.demo.trend.precedents import followed, published
 from streams.demo.trend.reviewing import Reviewed, review
 from streams.stack import Stack
-
-SENIOR = Principal("demo-senior", Role.SENIOR)
 
 
 class Progress(Protocol):
@@ -165,14 +160,14 @@ def run_trend(stack: Stack, folder: Path, plan: TrendPlan, golden: Path, step: P
                 advance=step.advance,
             )
         with step("rulings become precedents"):
-            took, approved = _published(releases, docket)
+            took, approved = published(releases, docket)
             ruled = frozenset(one.ruling.case_id for one in docket.decided())
         with step("more of the trend", len(second)):
             with_precedents = _moderated(stack, second, "by precedents, nothing trained", plan, step, ruled)
         with step("the nightly refresh", 6):
             lines, gate = _refreshed(releases, docket_home, folder, golden, plan, step)
         with step("the rest of the trend", len(third)):
-            _follow(releases)
+            followed(releases)
             name = "after the refresh" if gate is not None and gate.passed else "after it, by the old release"
             after = _moderated(stack, third, name, plan, step, ruled)
     finally:
@@ -224,26 +219,6 @@ def _acted_on(verdict: Verdict) -> bool:
     return verdict.decision is not Decision.ALLOW
 
 
-def _published(root: ReleasesRoot, docket: Docket, *, within_s: float = 60.0, calm_s: float = 6.0) -> tuple[float, int]:
-    """Wait until the pointer's casebook changes no more; what waits for a person gets a senior's word.
-
-    Returns the seconds to the last change and how many casebooks were approved.
-    """
-    began = changed = time.monotonic()
-    pin, approved = root.read_pointer().live, 0
-    while time.monotonic() - began < within_s and (time.monotonic() - changed < calm_s or all_held(root)):
-        for held in all_held(root):
-            try:
-                approve_held(root, docket, held.manifest.version, now=datetime.now(UTC), principal=SENIOR)
-                approved += 1
-            except BadInputError:  # a newer ruling came meanwhile: the clerk offers another casebook
-                continue
-        if (now := root.read_pointer().live) != pin:
-            pin, changed = now, time.monotonic()
-        time.sleep(0.2)
-    return changed - began, approved
-
-
 def _refreshed(
     root: ReleasesRoot, docket: Path, folder: Path, golden: Path, plan: TrendPlan, step: Progress
 ) -> tuple[tuple[str, ...], GateResult | None]:
@@ -271,13 +246,3 @@ def _refreshed(
     except CheckFailedError:  # a refusal is an outcome, told with its reasons by the gate
         lines.append("promote: no, the old release and its precedents go on")
     return tuple(line.replace(f"{folder}/", "") for line in lines), gate
-
-
-def _follow(root: ReleasesRoot, *, settle_s: float = 6.0) -> None:
-    """Give workers and publication the time to take up what the pointer names now."""
-    pin, since = root.read_pointer().live, time.monotonic()
-    until = since + 30.0
-    while time.monotonic() < until and time.monotonic() - since < settle_s:
-        if (now := root.read_pointer().live) != pin:
-            pin, since = now, time.monotonic()
-        time.sleep(0.2)
