@@ -10,6 +10,7 @@ from bench.stand_in import SHAPE, point_to, publish_casebook, random_casebook, w
 from contracts.releases import Pin
 from serving.releases import CASEBOOK_MANIFEST, LEAVES, MANIFEST, ReleasesRoot, digest_of
 from streams.worker.follower import ReleaseFollower
+from tests.streams.watching import until
 
 FIRST = Pin(release_version=1, casebook_version=1)
 LATER = Pin(release_version=1, casebook_version=2)
@@ -104,7 +105,7 @@ def test_what_nobody_foresaw_is_reported_once_and_does_not_end_the_following(roo
         await follower.first_policy()
         point_to(root, LATER)
         following = asyncio.create_task(follower.follow())
-        await asyncio.wait({following}, timeout=0.5)
+        await asyncio.to_thread(until, lambda: follower.policy.pin == LATER)
         following.cancel()
         return follower.policy.pin
 

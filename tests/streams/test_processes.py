@@ -11,6 +11,7 @@ import pytest
 
 from contracts.errors import DependencyError
 from streams.processes import Parts, start_part
+from tests.streams.watching import until
 
 READY = "import json, sys, time; print(json.dumps({'part': 'p', 'address': 'here'}), flush=True); "
 
@@ -20,8 +21,8 @@ def command(then: str) -> list[str]:
 
 
 def gone(pid: int, *, within_s: float = 10.0) -> bool:
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
@@ -60,12 +61,13 @@ def test_a_part_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path):
 
 
 def test_a_part_that_does_not_want_to_end_is_killed(tmp_path: Path):
+    deaf = tmp_path / "deaf"
     stubborn = command(
-        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('x', flush=True); time.sleep(60)"
+        f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); open({str(deaf)!r}, 'w'); time.sleep(60)"
     )
     part = start_part("p", stubborn, log=tmp_path / "log")
     _ = part.address
-    time.sleep(0.2)
+    until(deaf.exists)
 
     assert part.end(within_s=0.3) == -signal.SIGKILL
 
@@ -87,14 +89,13 @@ def test_a_killed_part_takes_with_it_what_it_started_in_sessions_of_its_own(tmp_
 def test_parts_end_in_the_reverse_order_however_the_block_is_left(tmp_path: Path):
     ends = (
         "import signal; note = lambda *_: (open({0!r}, 'a').write({1!r}), sys.exit()); "
-        "signal.signal(signal.SIGTERM, note); time.sleep(60)"
+        "signal.signal(signal.SIGTERM, note); open({0!r} + {1!r}, 'w'); time.sleep(60)"
     )
     with pytest.raises(KeyError), Parts() as parts:
         for name in "abc":
             parts.start(name, command(ends.format(str(tmp_path / "order"), name)), log=tmp_path / "log")
-        for part in parts:
-            _ = part.address
-        time.sleep(0.3)
+        for name in "abc":
+            until((tmp_path / f"order{name}").exists)
         raise KeyError
 
     assert (tmp_path / "order").read_text() == "cba"

@@ -77,7 +77,7 @@ def test_verdicts_are_inserted_once_and_not_again_by_the_sink_that_follows(broke
     with running(broker, second):
         until(lambda: second.all == ["e-once-after"])
     assert first.all == sorted(f"e-once{n}" for n in range(50))
-    assert len(first.batches) < 10
+    assert len(list(filter(None, first.batches))) < 10
 
 
 def test_a_warehouse_that_is_away_is_waited_for_and_gets_each_row_once(broker: Connection, topics: Topics):

@@ -104,21 +104,17 @@ def test_an_empty_statement_and_broken_text_are_syntax_errors(owner: Owner) -> N
         assert owner.send(sql).code == "62"
 
 
-def test_two_requests_at_once_exclude_each_other_in_a_session(owner: Owner) -> None:
-    together = threading.Barrier(2)
-    codes: list[str | None] = []
-
-    def work() -> None:
-        together.wait()
-        codes.append(owner.send(b"SELECT sleep(0.5)", session_id="shared").code)
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(codes, key=str) == ["373", None]
-    assert owner.send(b"SELECT 1", session_id="shared").body == b"1\n"
+def test_two_requests_at_once_exclude_each_other_in_a_session(owner: Owner, client: Client) -> None:
+    token = basic(owner.address.user, owner.address.password)["Authorization"]
+    sql = "SELECT+sum(sipHash64(number))+FROM+numbers(3000000000000)"
+    url = f"/?session_id=shared&cancel_http_readonly_queries_on_client_close=1&query={sql}"
+    running = "SELECT count() FROM system.processes WHERE query LIKE '%numbers(3000000000000)%' "
+    running += "AND query NOT LIKE '%processes%'"
+    with socket.create_connection((owner.address.host, owner.address.port)) as first:
+        first.sendall(f"GET {url} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n".encode())
+        wait_until(lambda: client.command(running) == 1)
+        assert owner.send(b"SELECT 1", session_id="shared").code == "373"
+    wait_until(lambda: owner.send(b"SELECT 1", session_id="shared").body == b"1\n")
 
 
 def test_a_session_may_be_closed_by_its_last_request(owner: Owner) -> None:
