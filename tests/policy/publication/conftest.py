@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.gate.releases import SETTINGS, word_cases
+from bench.gate.releases import word_cases
 from contracts.cases import CaseEvidence, CaseOpened, CaseReason, Ruling
 from contracts.releases import CategoryThresholds, Pin, Thresholds
 from contracts.taxonomy import VIOLATIVE, Category
@@ -24,7 +24,7 @@ from policy.lineage import Lineage, write_release
 from policy.publication.publish import Publication, PublicationSettings, publish_pending
 from policy.publication.traffic import RecentTraffic
 from policy.releases import promote
-from policy.train import Policy, train
+from policy.train import Policy, TrainSettings, train
 from serving.in_process import InProcessScorer
 from serving.preprocess.batch import preprocess
 from serving.releases import ReleasesRoot
@@ -39,6 +39,9 @@ LINES = Thresholds(
 )
 """120 cases are too few to choose these by, and the floor."""
 LOOSE = PublicationSettings(flips_at_most=1_000)
+INPUTS = TrainSettings().inputs.model_copy(update={"text_buckets": 16_384})
+"""A table of n-grams that fits 120 cases: each court copies its release."""
+SETTINGS = replace(TrainSettings(), inputs=INPUTS, fused=False)
 
 
 @dataclass(frozen=True, slots=True)
