@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv || echo .tools/bin/uv)
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo vlm test check bench load chaos kafka airflow lock format clean
+.PHONY: help demo vlm test check bench load chaos audit kafka airflow lock format clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,10 +38,10 @@ vlm: $(VENV)/.ready  ## a tiny VLM from simulated cases to a release: SFT, DPO, 
 	  --only abuse_and_hate --only sexual_content --only exaggerated_claims --only plagiarism
 	@PRECEDENT_VERBOSE=1 $(BIN)/precedent vlm recipe --cases .state/vlm/cases/cases.jsonl --out .state/vlm/tiny
 
-check: $(VENV)/.ready  ## format, lint, strict types, import graph
+check: $(VENV)/.ready  ## format, lint, strict types, import graph, no pickles, dependencies as locked and licensed
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/pytest tests/test_import_graph.py
+	@$(BIN)/pytest tests/test_import_graph.py tests/test_unpickled.py tests/test_dependencies.py
 
 test: check  ## every check and test; what CI runs
 	@$(BIN)/pytest
@@ -54,6 +54,9 @@ load: $(VENV)/.ready  ## a steady rate, the highest rates beside others, partiti
 
 chaos: $(VENV)/.ready  ## parts killed, frozen and filled up while load runs: what is lost, how soon all is well; LONG=1: 50 faults
 	@PRECEDENT_LONG=$(LONG) $(BIN)/python -m bench --keep chaos
+
+audit: $(VENV)/.ready  ## known vulnerabilities of what is locked, and what could not be looked up
+	@$(BIN)/python deploy/audit.py $(UV)
 
 kafka:  ## a local real Kafka on loopback (needs Java and Maven), in the foreground; NODES=3: a cluster of three
 	@deploy/kafka/run $(if $(NODES),--nodes $(NODES))
