@@ -190,10 +190,10 @@ def _tell(
 
 def _findings(ledger: "Ledger", *, features: bool, warehouse: bool | None, settle_s: float) -> Any:
     """Check what is to be checked; rows may take `settle_s` to come."""
+    from contracts.secrets import secret_in
     from features.config import FeaturesConfig
     from streams.load.check import check_features, check_topics, settled_rows
     from streams.load.reading import StoredFeatures, StoredRows
-    from contracts.secrets import secret_in
     from warehouse.address import VARIABLE, address_in
 
     findings = check_topics(ledger)
