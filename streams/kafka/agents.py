@@ -26,9 +26,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import faust
-from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
+from aiokafka.errors import (  # type: ignore[import-untyped]
+    GroupAuthorizationFailedError,
+    InvalidGroupIdError,
+    InvalidSessionTimeoutError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 
-from contracts.errors import CheckFailedError, DependencyError
+from contracts.errors import BadInputError, CheckFailedError, DependencyError
 from contracts.topics import Topic
 from streams.collector import calm_collector
 from streams.edge import RawEvent
@@ -41,6 +47,12 @@ log = logging.getLogger(__name__)
 
 Carry = Callable[[Sequence[RawEvent], Callable[[], bool]], Awaitable[bool]]
 UNBOUNDED_S = 1e9
+REFUSALS = (
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    InvalidGroupIdError,
+    InvalidSessionTimeoutError,
+)
 WATCH_EVERY_S = 0.25
 DRAIN_S = 10.0
 STOP_S = 15.0
@@ -126,10 +138,13 @@ class Agents:
             log.warning("batches under way did not finish within %.1f s, they will come again", within_s)
 
     async def join_error(self) -> Exception | None:
-        """Let the consumer join its group again after an error; an error that ended it is a failure."""
+        """Let the consumer join its group again after an error; one that trying again does not mend is a failure."""
         error, ended = await self.app.consumer.join_error()
-        if error is not None and ended:
-            self.failure = error
+        if isinstance(error, REFUSALS):
+            words = " ".join((error.description or str(error)).split())
+            self.failure = BadInputError(f"group {self.app.conf.id!r} cannot be joined: {words}")
+        elif error is not None and ended:
+            self.failure = DependencyError(f"group {self.app.conf.id!r} cannot be joined: {error}")
         return error
 
     def offsets(self) -> tuple[dict[int, int], dict[int, int]]:
@@ -202,20 +217,15 @@ async def consume(
     `DependencyError` when the broker cannot be consumed from, `CheckFailedError` when Faust stops by itself.
     """
     try:
-        await agents.app.start()
-    except KafkaError as error:
-        await asyncio.to_thread(reach, agents.broker)  # which says it better where we are refused
-        raise DependencyError(f"broker cannot be consumed from: {error}") from error
-    try:
+        started = await _start(agents, stopping)
         reported = False
-        while not stopping.is_set() and not agents.failure and not agents.app.should_stop:
+        while started and not stopping.is_set() and not agents.failure and not agents.app.should_stop:
             if not reported and agents.assigned.is_set():
                 reported = True
                 calm_collector()
                 ready()
             watch(*agents.offsets())
-            if (refused := await agents.join_error()) is not None:
-                log.warning("joining the group again after: %s", refused)
+            await _look_at_group(agents)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), WATCH_EVERY_S)
         await agents.finish_batches(within_s=DRAIN_S)
@@ -226,6 +236,29 @@ async def consume(
         raise agents.failure
     if not stopping.is_set():
         raise CheckFailedError(f"the consumer stopped by itself: {agents.app.crash_reason!r}")
+
+
+async def _start(agents: Agents, stopping: asyncio.Event) -> bool:
+    """Start the app, which takes until the group is joined; False when that ends before, by a signal or for good."""
+    starting = asyncio.create_task(agents.app.start())
+    while not starting.done():
+        await asyncio.wait({starting}, timeout=WATCH_EVERY_S)
+        await _look_at_group(agents)
+        if stopping.is_set() or agents.failure:
+            starting.cancel()
+            await asyncio.wait({starting}, timeout=STOP_S)
+            return False
+    try:
+        starting.result()
+    except KafkaError as error:
+        await asyncio.to_thread(reach, agents.broker)  # which says it better where we are refused
+        raise DependencyError(f"broker cannot be consumed from: {error}") from error
+    return True
+
+
+async def _look_at_group(agents: Agents) -> None:
+    if (refused := await agents.join_error()) is not None:
+        log.warning("joining the group again after: %s", refused)
 
 
 def make_app(config: AgentConfig) -> faust.App:

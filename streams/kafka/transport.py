@@ -84,10 +84,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def join_error(self) -> tuple[Exception | None, bool]:
         """Take the error that the group coordination is stuck on, and whether it has ended for good."""
+        if self._consumer is None:
+            return None, False
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._take_error(), self.thread_loop))
 
     async def _take_error(self) -> tuple[Exception | None, bool]:
         coordinator = self._ensure_consumer()._coordinator
+        if coordinator is None:
+            return None, False
         try:
             coordinator.check_errors()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's to judge
@@ -107,8 +111,7 @@ class Consumer(driver.Consumer):
         return thread.confirmed
 
     async def join_error(self) -> tuple[Exception | None, bool]:
-        error, ended = await self._thread.join_error()
-        return error, ended
+        return await self._thread.join_error() if self._thread is not None else (None, False)
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109 - Faust's signature
         if timeout is not None or len(coros) != 2 or not all(map(asyncio.iscoroutine, coros)):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from streams.clerk.notebook import Notebook
 from streams.kafka.connection import Connection
@@ -51,10 +51,18 @@ def start_kafka(folder: Path, *options: str) -> Part:
     return start_part("kafka", command, log=folder / "log", ready_within_s=300.0)
 
 
+ON_REAL = os.environ.get("PRECEDENT_TEST_KAFKA") == "1"
+
+
+@pytest.fixture(scope="session")
+def another_kafka(request: pytest.FixtureRequest) -> str | None:
+    """The address of the broker that a whole stack is to use; None: one of its own."""
+    return request.getfixturevalue("real").servers if ON_REAL else None
+
+
 @pytest.fixture
 def broker(request: pytest.FixtureRequest) -> Connection:
-    wanted = "real" if os.environ.get("PRECEDENT_TEST_KAFKA") == "1" else "embedded"
-    found: Connection = request.getfixturevalue(getattr(request, "param", wanted))
+    found: Connection = request.getfixturevalue(getattr(request, "param", "real" if ON_REAL else "embedded"))
     return found
 
 
@@ -82,12 +90,20 @@ class Topics:
         """Note where the topics end now; `read` begins there."""
         for topic in topics:
             partitions = self._reader.list_topics(topic, timeout=10).topics[topic].partitions
-            self._from[topic] = [
-                TopicPartition(topic, p, self._reader.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1])
-                for p in partitions
-            ]
+            self._from[topic] = [TopicPartition(topic, p, self._end(topic, p)) for p in partitions]
             self._kept[topic] = []
         self._reader.assign([tp for places in self._from.values() for tp in places])
+
+    def _end(self, topic: str, partition: int) -> int:
+        """Where a partition ends; one whose leader was chosen this moment may have to be asked again."""
+        until = time.monotonic() + 30.0
+        while True:
+            try:
+                return int(self._reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)[1])
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
 
     def send(self, topic: str, *values: bytes | None, key: bytes | None = None, partition: int = -1) -> None:
         for value in values:

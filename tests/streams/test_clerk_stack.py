@@ -32,7 +32,7 @@ REVIEWER = Principal("rita", Role.REVIEWER)
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, another_kafka: str | None) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("clerk")
     root = folder / "releases"
     point_to(root, write_release(root, 1, random_casebook(20)))
@@ -41,6 +41,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         root,
         workers=1,
         triton=False,
+        broker=another_kafka,
         worker_options=("--session-timeout", "3"),
         docket=folder / "docket",
         clerk_options=CLERK,

@@ -52,9 +52,10 @@ def test_a_broker_that_is_away_is_a_dependency_that_does_not_answer(tmp_path: Pa
     producer.close()
 
 
-def test_the_embedded_broker_forgets_the_oldest_beyond_its_bound(broker: Connection, topics: Topics):
+def test_the_embedded_broker_forgets_the_oldest_beyond_its_bound(embedded: Connection):
     """Why producers of the embedded broker pace themselves."""
-    producer = ConfirmedProducer(broker, client_id="test")
+    topics = Topics(embedded)
+    producer = ConfirmedProducer(embedded, client_id="test")
     chunk = 500_000
     for _ in range(2 * PARTITION_BYTES // chunk):
         producer.send_now([OutgoingRecord(OTHER, b"one key", bytes(chunk))])
@@ -63,6 +64,7 @@ def test_the_embedded_broker_forgets_the_oldest_beyond_its_bound(broker: Connect
     kept = [topics._reader.get_watermark_offsets(tp, timeout=5) for tp in partitions(topics)]
     assert 0 < sum(high - low for low, high in kept) * chunk <= PARTITION_BYTES
     assert sum(high for _, high in kept) == 2 * PARTITION_BYTES // chunk
+    topics.close()
 
 
 def partitions(topics: Topics) -> list:

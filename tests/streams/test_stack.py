@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stack(folder: Path) -> Iterator[Stack]:
+def stack(folder: Path, another_kafka: str | None) -> Iterator[Stack]:
     root = folder / "releases"
     point_to(root, write_release(root, 1, random_casebook(50)))
     (folder / "media").mkdir()
@@ -44,6 +44,7 @@ def stack(folder: Path) -> Iterator[Stack]:
         root,
         workers=2,
         media_roots=(folder / "media",),
+        broker=another_kafka,
         worker_options=("--session-timeout", "3"),
     ) as running:
         yield running
