@@ -7,7 +7,7 @@ PRECEDENT_KAFKA_SECURITY the connection is in the clear and names nobody, as the
     PRECEDENT_BROKER                bootstrap servers, comma-separated HOST:PORT
     PRECEDENT_KAFKA_SECURITY        PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL
     PRECEDENT_KAFKA_MECHANISM       PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 (the default), where the security is SASL_*
-    PRECEDENT_KAFKA_USERNAME        and _PASSWORD, or _PASSWORD_FILE whose first line it is
+    PRECEDENT_KAFKA_USERNAME        and _PASSWORD, or _PASSWORD_FILE that holds it
     PRECEDENT_KAFKA_CA              PEM file of the authorities that are trusted; without it, the system's
     PRECEDENT_KAFKA_CERT            and _KEY: PEM files of our own certificate, for mutual TLS
     PRECEDENT_KAFKA_IDEMPOTENT      false where the broker forgets its producers, as the embedded one does
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import BadInputError
+from contracts.secrets import secret_in
 
 BROKER = "PRECEDENT_BROKER"
 DEFAULT_BROKER = "127.0.0.1:9092"
@@ -149,20 +150,11 @@ def _username(given: Mapping[str, str]) -> str:
 
 
 def _password(given: Mapping[str, str]) -> str:
-    if "PASSWORD" in given and "PASSWORD_FILE" in given:
-        raise BadInputError(f"{_PREFIX}PASSWORD and {_PREFIX}PASSWORD_FILE are both set, one of them must be")
-    if "PASSWORD" in given:
-        return given["PASSWORD"]
-    if "PASSWORD_FILE" not in given:
-        raise BadInputError(f"{_PREFIX}PASSWORD is not set, nor {_PREFIX}PASSWORD_FILE: one of them must be")
-    path = _file("PASSWORD_FILE", given["PASSWORD_FILE"])
-    try:
-        first, *more = path.read_text(encoding="utf-8").splitlines() or [""]
-    except (OSError, ValueError) as error:
-        raise BadInputError(f"{_PREFIX}PASSWORD_FILE == {str(path)!r} cannot be read: {error}") from error
-    if not first or any(more):
-        raise BadInputError(f"{_PREFIX}PASSWORD_FILE == {str(path)!r} must hold one line, the password")
-    return first
+    name = f"{_PREFIX}PASSWORD"
+    password = secret_in({_PREFIX + end: value for end, value in given.items()}, name)
+    if password is None:
+        raise BadInputError(f"{name} is not set, nor {name}_FILE: one of them must be")
+    return password
 
 
 def _file(name: str, text: str) -> Path:
