@@ -2,9 +2,10 @@
 
 What Faust 0.15.3 does, and what is chosen because of it:
 
-- One agent a topic at concurrency 1, `noack_take` and explicit acks: `take` acknowledges on exceptions too, and with
-  more concurrency offsets are committed past events in flight. A few batches are under way at a time, so that
-  one decodes while another is scored; they are acknowledged strictly in the order in which they were taken.
+- One agent a topic at concurrency 1, batches taken from its queue (`streams.kafka.taking`) and explicit acks: Faust's
+  `take` acknowledges on exceptions too, and with more concurrency offsets are committed past events in flight. A few
+  batches are under way at a time, so that one decodes while another is scored; they are acknowledged strictly in the
+  order in which they were taken.
 - An agent that raises is restarted, and its next acks commit past the batch it lost. So a fault that the
   carrier cannot carry past stops the process instead; its batch comes again from the last commit.
 - `stream_wait_empty=False`: a rebalance must not wait for a batch that waits for a part. What was fetched
@@ -41,6 +42,7 @@ from streams.edge import RawEvent
 from streams.kafka.buffer import BUFFER_BYTES, bound_bytes, parts
 from streams.kafka.connection import Connection
 from streams.kafka.reaching import reach
+from streams.kafka.taking import AsBytes, take
 from streams.kafka.transport import credentials, use_transport
 
 log = logging.getLogger(__name__)
@@ -102,11 +104,10 @@ class Agents:
 
     def _add_agent(self, name: str, config: AgentConfig) -> None:
         lane = self.lanes[name]
-        raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
 
-        @self.app.agent(self.app.topic(name, **raw), name=f"agent-of-{name}", concurrency=1)
+        @self.app.agent(self.app.topic(name, schema=AsBytes()), name=f"agent-of-{name}", concurrency=1)
         async def agent(stream: Any) -> None:
-            async for events in stream.noack_take(config.take_max, within=config.take_within_s):
+            async for events in take(stream, config.take_max, within_s=config.take_within_s):
                 for part in parts(events, config.buffer_bytes // (config.in_flight + 1)):
                     await lane.begin(part)
 
