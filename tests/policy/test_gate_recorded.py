@@ -1,13 +1,14 @@
 """What the parent had decided of recent traffic is given as verdicts: its own are used, others are counted."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from bench.gate.releases import NOW, SETTINGS, word_cases
+from bench.gate.releases import NOW, word_cases
 from contracts.errors import BadInputError
 from contracts.releases import Pin
 from contracts.taxonomy import N_CATEGORIES, POSITIVE_INDEX, TAXONOMY_VERSION, Category
@@ -15,10 +16,12 @@ from contracts.verdicts import Decision, Verdict
 from policy.commands.policy import policy
 from policy.gate.recorded import read_recorded
 from policy.lineage import Lineage, write_release
-from policy.train import train
+from policy.train import TrainSettings, train
+from tests.policy.conftest import INPUTS
 
 TAUGHT, GOLDEN = word_cases(120, 1), word_cases(40, 2)
 PIN = Pin(release_version=1, casebook_version=1)
+SETTINGS = replace(TrainSettings(), inputs=INPUTS, fused=False)
 
 
 def verdict(event_id: str, decision: Decision, pin: Pin = PIN, *, minute: int = 0) -> Verdict:
