@@ -74,7 +74,7 @@ def _targets(fault: Fault, stage: Stage) -> list[Part]:
     if fault.target is Target.WORKER:
         running = stage.workers
         return [running[fault.number % len(running)]]
-    return [stage.stack.part(fault.target)]
+    return [stage.part(fault.target)]
 
 
 def _end_and_start(fault: Fault, parts: list[Part], stage: Stage) -> tuple[float, tuple[Part, ...]]:

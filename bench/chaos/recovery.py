@@ -33,6 +33,11 @@ class Timeline:
         rate = float(has_outcome.sum()) / float(np.ptp(rows["intended_s"])) if len(rows) > 1 else 1.0
         return cls(rows["intended_s"][has_outcome], np.where(np.isnan(done), np.inf, done), steady=STEADY_S * rate)
 
+    def longest_wait(self, from_s: float, until_s: float) -> float | None:
+        """Seconds that the event waited longest that was due in that time; None where none was, or one is not done."""
+        waits = (self.done_N - self.due_N)[(self.due_N >= from_s) & (self.due_N < until_s)]
+        return float(waits.max()) if waits.size and np.isfinite(waits).all() else None
+
     def well_after(self, back_s: float, *, until_s: float = np.inf) -> float | None:
         """Seconds from `back_s` to the moment from which the path was well; None where it was not before `until_s`.
 

@@ -26,6 +26,8 @@ from streams.stack import precedent
 
 MIX = "text=0.8,update=0.06,late=0.04,repeat=0.03,poison=0.03,report=0.04"
 WARM_S = 5.0
+TAIL_S = 15.0
+"""How much longer than the schedule the load lasts: faults that wait for the one before them come later than drawn."""
 GIVES_UP_S = 90.0
 BEGINS_WITHIN_S = 180.0
 WITHIN_S = 15.0
@@ -44,6 +46,7 @@ class Act:
     rate: float = 200.0
     workers: int = 2
     seed: int = 0
+    triton: bool = True
 
     def __str__(self) -> str:
         length = timedelta(seconds=round(self.length_s))
@@ -91,7 +94,7 @@ class Outcome:
 
 def play(act: Act, *, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """Play an act from start to end; raises `DependencyError` where a part cannot be had or does not come back."""
-    with staged(nodes=act.nodes, store=act.store, workers=act.workers) as stage:
+    with staged(nodes=act.nodes, store=act.store, workers=act.workers, triton=act.triton) as stage:
         if stage.disk is None:
             tell(f"no disk is filled: {stage.no_disk}")
         faults = [fault for fault in act.faults if fault.kind is not Kind.FULL or stage.disk]
@@ -112,7 +115,7 @@ def play(act: Act, *, tell: Callable[[str], None] = lambda _: None) -> dict[str,
 
 
 def _start_load(act: Act, stage: Stage, folder: Path) -> "subprocess.Popen[str]":
-    seconds = WARM_S + act.length_s
+    seconds = WARM_S + act.length_s + TAIL_S
     options = ["--rate", f"{act.rate:g}", "--duration", f"{seconds:g}", "--mix", MIX, "--seed", str(act.seed)]
     waits = ["--patience", f"{GIVES_UP_S:g}", "--settle", f"{GIVES_UP_S:g}", "--probe", "0"]
     command = precedent("load", "run", "--report", "json", "--out", str(folder), *options, *waits)
@@ -165,7 +168,8 @@ def _figures(
     repeats = repeats_of(ledger, [one.mended.back_s + (one.joined_s or 0.0) for one in outcomes])
     faults = []
     for one, until_s, repeated in zip(outcomes, begins, repeats, strict=True):
-        features_s = timeline.well_after(one.mended.back_s + (one.joined_s or 0.0), until_s=until_s)
+        together_s = one.mended.back_s + (one.joined_s or 0.0)
+        features_s = timeline.well_after(together_s, until_s=until_s)
         faults.append(
             {
                 "at_s": round(one.fault.at_s, 1),
@@ -173,7 +177,9 @@ def _figures(
                 "away_s": round(one.away_s, 1),
                 "joined_s": _rounded(one.joined_s),
                 "features_s": _rounded(None if features_s is None else features_s + (one.joined_s or 0.0)),
+                "seen": bool((timeline.due_N >= together_s).any()),  # else the load was over
                 "rows_s": _rounded(one.rows_s),
+                "waited_s": _rounded(timeline.longest_wait(one.mended.began_s - 1.0, until_s)),
                 "repeated": repeated,
                 "slowest": one.slowest,
             }
@@ -198,10 +204,10 @@ def _figures(
 
 def table(figures: Mapping[str, Any]) -> list[str]:
     """The figures for a person."""
-    lines = ["  at s  fault             away s  joined s  features s   rows s  repeated  slowest"]
+    lines = ["  at s  fault             away s  joined s  features s   rows s  waited s  repeated  slowest"]
     lines += [
-        f"{one['at_s']:6.1f}  {one['fault']:<16}{one['away_s']:8.1f}{_cell(one['joined_s'], 10)}"
-        f"{_cell(one['features_s'], 12)}{_cell(one['rows_s'], 9)}{one['repeated']:10,}"
+        f"{one['at_s']:6.1f}  {one['fault']:<16}{one['away_s']:8.1f}{_cell(one['joined_s'], 10) if one['joined_s'] is not None else '-':>10}"
+        f"{_cell(one['features_s'], 12) if one['seen'] else '-':>12}{_cell(one['rows_s'], 9)}{_cell(one['waited_s'], 10)}{one['repeated']:10,}"
         f"  {one['slowest']}"
         for one in figures["faults"]
     ]
@@ -209,6 +215,7 @@ def table(figures: Mapping[str, Any]) -> list[str]:
     unclean = [f"{name} {code}" for name, code in figures["exit_codes"] if code]
     return [
         *lines,
+        "(waited: by the event that waited longest of those due from the fault's begin to the next one's)",
         f"sent {figures['sent']:,}, {figures['verdicts']:,} verdicts, {figures['letters']:,} dead letters; "
         + ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in figures["found"].items()),
         *(f"  {name}: {', '.join(ids)}" for name, ids in figures["examples"].items()),
@@ -220,7 +227,7 @@ def table(figures: Mapping[str, Any]) -> list[str]:
 
 
 def _within(fault: Mapping[str, Any]) -> bool:
-    times = fault["features_s"], fault["rows_s"]
+    times = (fault["features_s"], fault["rows_s"]) if fault["seen"] else (fault["rows_s"],)
     return all(seconds is not None and seconds < WITHIN_S for seconds in times)
 
 

@@ -111,8 +111,7 @@ BRIEF = (
     Choice(Kind.KILL, Target.WORKER, 0.2, 0.5),
     Choice(Kind.KILL, Target.BROKER, 0.2, 0.5),
     Choice(Kind.KILL, Target.REDIS, 0.2, 0.5),
-    Choice(Kind.KILL, Target.TRITON, 0.2, 0.5),
-    Choice(Kind.STOP, Target.WORKER, *_LONG),
+    Choice(Kind.STOP, Target.WORKER, SESSION_S + 1.0, SESSION_S + 1.5),
     Choice(Kind.KILL, Target.WAREHOUSE, 0.2, 0.5),
 )
 """A handful of different kinds, for the suite."""

@@ -50,6 +50,7 @@ class Stage:
     """The running stack and what is needed to break it; `no_disk` says why there is none that may be filled."""
 
     stack: Stack
+    below: Parts
     kafka: Part
     groups: Groups
     store: Target
@@ -75,13 +76,17 @@ class Stage:
         nodes = self.kafka.ready["nodes"]
         return str(nodes[node % len(nodes)]["address"])
 
+    def part(self, name: str) -> Part:
+        """The part that was started last under this name."""
+        return next(part for part in reversed([*self.below, *self.stack.parts]) if part.name == name)
+
     def start_redis(self) -> Part:
-        log = self.stack.state / "logs" / "redis.log"
-        return self.stack.parts.start("redis", self.redis, log=log)
+        log = self.stack.state.parent / "logs" / "redis.log"
+        return self.below.start("redis", self.redis, log=log)
 
 
 @contextmanager
-def staged(*, nodes: int, store: Target, workers: int, in_process: bool = False) -> Iterator[Stage]:
+def staged(*, nodes: int, store: Target, workers: int, triton: bool = True) -> Iterator[Stage]:
     """Run everything while the context is open, in a folder of its own that is gone afterwards.
 
     Raises `DependencyError` where Kafka or Redis cannot be had.
@@ -113,7 +118,7 @@ def staged(*, nodes: int, store: Target, workers: int, in_process: bool = False)
                 folder / "state",
                 folder / "releases",
                 workers=workers,
-                triton=not in_process,
+                triton=triton,
                 broker=kafka.address,
                 online_store=online,
                 worker_options=("--session-timeout", f"{SESSION_S:g}"),
@@ -121,7 +126,7 @@ def staged(*, nodes: int, store: Target, workers: int, in_process: bool = False)
         ):
             groups = Groups(stack.kafka)
             try:
-                yield Stage(stack, kafka, groups, store, redis, disk, no_disk)
+                yield Stage(stack, below, kafka, groups, store, redis, disk, no_disk)
             finally:
                 groups.close()
                 _keep_logs(folder)
