@@ -205,12 +205,7 @@ def _figures(
 def table(figures: Mapping[str, Any]) -> list[str]:
     """The figures for a person."""
     lines = ["  at s  fault             away s  joined s  features s   rows s  waited s  repeated  slowest"]
-    lines += [
-        f"{one['at_s']:6.1f}  {one['fault']:<16}{one['away_s']:8.1f}{_cell(one['joined_s'], 10) if one['joined_s'] is not None else '-':>10}"
-        f"{_cell(one['features_s'], 12) if one['seen'] else '-':>12}{_cell(one['rows_s'], 9)}{_cell(one['waited_s'], 10)}{one['repeated']:10,}"
-        f"  {one['slowest']}"
-        for one in figures["faults"]
-    ]
+    lines += [_row(fault) for fault in figures["faults"]]
     longest = figures["longest_s"]
     unclean = [f"{name} {code}" for name, code in figures["exit_codes"] if code]
     return [
@@ -224,6 +219,17 @@ def table(figures: Mapping[str, Any]) -> list[str]:
         f" being back; {figures['late']} of {len(figures['faults'])} took {WITHIN_S:g} s or longer",
         f"ended with another code than 0 when told to: {', '.join(unclean) or 'none'}",
     ]
+
+
+def _row(fault: Mapping[str, Any]) -> str:
+    joined, features = (
+        _cell(fault["joined_s"], 10, "-"),
+        _cell(fault["features_s"], 12, "never" if fault["seen"] else "-"),
+    )
+    return (
+        f"{fault['at_s']:6.1f}  {fault['fault']:<16}{fault['away_s']:8.1f}{joined}{features}"
+        f"{_cell(fault['rows_s'], 9)}{_cell(fault['waited_s'], 10)}{fault['repeated']:10,}  {fault['slowest']}"
+    )
 
 
 def _within(fault: Mapping[str, Any]) -> bool:
@@ -240,5 +246,5 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 2)
 
 
-def _cell(seconds: float | None, width: int = 0) -> str:
-    return f"{seconds:{width}.1f}" if seconds is not None else f"{'never':>{width}}"
+def _cell(seconds: float | None, width: int = 0, otherwise: str = "never") -> str:
+    return f"{seconds:{width}.1f}" if seconds is not None else f"{otherwise:>{width}}"
