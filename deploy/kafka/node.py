@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CLUSTER_ID = "cHJlY2VkZW50LWxvY2FsMA"
 READY_WITHIN_S = 120.0
 ENDS_WITHIN_S = 20.0
+LAST_ENDS_WITHIN_S = 2.0
 
 
 def main() -> int:
@@ -146,13 +147,17 @@ def look_after(nodes: Sequence[Node], back_after_s: float | None) -> None:
 
 
 def end(nodes: Sequence[Node]) -> None:
-    """End all nodes side by side; those that wait for the others' answers are killed."""
+    """End all nodes side by side; those left without a quorum wait for answers that do not come, and are killed."""
     for node in nodes:
         if node.running and node.process is not None:
             node.process.terminate()
     until = time.monotonic() + ENDS_WITHIN_S
+    while (left := sum(node.running for node in nodes)) and time.monotonic() < until:
+        if left <= len(nodes) // 2:
+            until = min(until, time.monotonic() + LAST_ENDS_WITHIN_S)
+        time.sleep(0.05)
     for node in nodes:
-        node.wait(until - time.monotonic())
+        node.wait(0.0)
         node.pid_file.unlink(missing_ok=True)
 
 
