@@ -58,8 +58,8 @@ chaos: $(VENV)/.ready  ## parts killed, frozen and filled up while load runs: wh
 audit: $(VENV)/.ready  ## known vulnerabilities of what is locked, and what could not be looked up
 	@$(BIN)/python deploy/audit.py $(UV)
 
-kafka:  ## a local real Kafka on loopback (needs Java and Maven), in the foreground; NODES=3: a cluster of three
-	@deploy/kafka/run $(if $(NODES),--nodes $(NODES))
+kafka:  ## a local real Kafka on loopback (needs Java and Maven), in the foreground; NODES=3, SECURITY=SASL_SSL
+	@deploy/kafka/run $(if $(NODES),--nodes $(NODES)) $(if $(SECURITY),--security $(SECURITY)) $(if $(BACK_AFTER),--back-after $(BACK_AFTER))
 
 airflow: $(VENV)/.ready  ## a standalone Airflow with the DAGs on loopback, in the foreground
 	@deploy/airflow/run
