@@ -8,10 +8,15 @@ read. Before the steps a short run at a small rate whose features are looked for
 
 One round of two short steps by default; the climb, twice, in the long form (PRECEDENT_LONG=1).
 
-Predicted before the first run, on two cores that do nothing else (core-milliseconds an event, where both are busy):
-everything but the job 0.26 (Kafka 0.08, Triton 0.055, sink and warehouse 0.08, load 0.04), the job by hand 0.15, on
-Quix 0.18, by the worker 0.23. Hence 2 / 0.41 = 4,900, 2 / 0.44 = 4,500 and 2 / 0.49 = 4,100 events/s flat out; p95
-holds up to three quarters of it: 3,500 by hand, 3,000 on Quix, 3,000 by the worker.
+Predicted before the first run, from what a sketch cost on a machine with other work, for two cores that do nothing
+else (core-milliseconds an event, where both are busy): everything but the job 0.26 (Kafka 0.08, Triton 0.055, sink and
+warehouse 0.08, load 0.04), the job by hand 0.15, on Quix 0.18, by the worker 0.23. Hence 2 / 0.41 = 4,900, 2 / 0.44 =
+4,500 and 2 / 0.49 = 4,100 events/s flat out; p95 holds up to three quarters of it: 3,500 by hand, 3,000 on Quix, 3,000
+by the worker.
+
+That was before the worker took its batches at once (`streams.kafka.taking`). Flat out beside other work, two processes,
+core-milliseconds an event of the job alone: worker 0.314 and by hand 0.194 in one run before; 0.204, by hand 0.172 and
+on Quix 0.192 in one run after. Its batches had been of 70 events, and then were of 240.
 """
 
 import os

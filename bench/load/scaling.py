@@ -10,10 +10,10 @@ core-hour that is an assumption (`usd_per_core_hour`, PRECEDENT_CORE_HOUR_USD), 
 
 A few cells by default, all in the long form (PRECEDENT_LONG=1).
 
-Predicted before the first run, on two cores that do nothing else: one worker 2,900 events/s, for which it has a core of
-its own (0.23 core-milliseconds an event, and batches wait for each other); two 4,000, where both cores are full; four
-3,700, since smaller batches cost more. Partitions change little from 2 on; 8 cost Kafka 5% more than 2, as each fetch
-and each batch is split. Half of the rate: p95 120 ms. Core-seconds a million videos: 450, so 0.005 USD at 0.04.
+Predicted before the first run, for two cores that do nothing else: one worker 2,900 events/s, for which it has a core
+of its own (0.23 core-milliseconds an event, and batches wait for each other); two 4,000, where both cores are full;
+four 3,700, since smaller batches cost more. Partitions change little from 2 on; 8 cost Kafka 5% more than 2, as each
+fetch and each batch is split. Half of the rate: p95 120 ms. Core-seconds a million videos: 450, so 0.005 USD at 0.04.
 """
 
 import os

@@ -61,7 +61,7 @@ STOP_S = 15.0
 
 
 def use_fast_loop() -> None:
-    """Let every event loop be uvloop's where that is installed: Faust turns its loop once an event."""
+    """Let every event loop be uvloop's where that is installed."""
     with suppress(ImportError):
         import uvloop
 
