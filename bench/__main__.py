@@ -37,6 +37,8 @@ BENCHES = {
     "growth.scale": "115 seeds to 19,227 types, and 413,648 samples through every stage: seconds, calls, memory",
     "fuzz": "100,000 mutated events and 2,000 damaged media files: accepted, refused by reason, crashes, growth",
     "load.sustained": "1,000 events a second on a real Kafka and a real Redis: ledger, latencies, memory",
+    "load.rates": "the highest rate that holds p95 under 500 ms: the worker, the job by hand, the job on Quix Streams",
+    "load.scaling": "partitions by workers on a real Kafka: events a second, latency at half of it, cost of a million",
     "chaos": "parts killed, paused, slowed, filled, added and removed beside a load: losses, repeats, recovery",
     "step_time": "a step of StableReinforce beside one of TRL's GRPO: the same tiny VLM, rows and batch",
 }
