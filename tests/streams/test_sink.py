@@ -10,6 +10,7 @@ from contracts.topics import VIDEOS_VERDICTS
 from contracts.verdicts import Verdict
 from serving.stopping import Stop
 from streams.ingest.bulk import SinkConfig, run_sink
+from streams.kafka.broker import PARTITIONS
 from streams.kafka.connection import Connection
 from tests.streams.conftest import Topics, on_each_broker
 from tests.streams.events import raw
@@ -87,6 +88,21 @@ def test_a_warehouse_that_is_away_is_waited_for_and_gets_each_row_once(broker: C
         until(lambda: rows.tries > 3)
         topics.send(VERDICTS, *verdicts("away-d"))
         until(lambda: rows.all == ["e-away-a", "e-away-b", "e-away-c", "e-away-d"])
+
+
+def test_partitions_that_were_lost_while_the_sink_waited_are_read_on_when_they_come_back(
+    broker: Connection, topics: Topics
+):
+    waits, other = Rows("moved", failures=10**9), Rows("moved")
+    topics.send(VERDICTS, *verdicts("moved-first"))
+    with running(broker, waits):
+        until(lambda: waits.tries > 0)
+        with running(broker, other):
+            waits.failures = 0
+            until(lambda: waits.all + other.all != [])
+        for partition in range(PARTITIONS):
+            topics.send(VERDICTS, *verdicts(f"moved-{partition}"), partition=partition)
+        until(lambda: {f"e-moved-{partition}" for partition in range(PARTITIONS)} <= set(waits.all))
 
 
 def test_what_is_not_inserted_before_the_end_is_inserted_by_the_next(broker: Connection, topics: Topics):
