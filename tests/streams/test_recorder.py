@@ -1,4 +1,4 @@
-"""Reports, exposures and rulings to an insert, acknowledged after it; Faust agents on the embedded broker and a real Kafka."""
+"""Reports, exposures and rulings to an insert, acknowledged after it; Faust agents on an embedded and a real broker."""
 
 import asyncio
 from collections.abc import Callable, Sequence
