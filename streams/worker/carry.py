@@ -76,9 +76,10 @@ class Carrier:
 
         stages = Stages(tell)
         patience = Patience(self._metrics, abandoned=lambda: not ours(), about=lambda: _about(batch))
+        member = _Member(self._outlets, patience, self._confirmed)
         trip = _Trip(
             stages.over_parts(patience.over_parts(self._parts)),
-            patience.over_outlets(self._outlets),
+            patience.over_outlets(Outlets(member, member)),
             patience,
             self._policy,
             self._metrics,
@@ -86,7 +87,6 @@ class Carrier:
             trace,
             self._letters,
             self._now,
-            self._confirmed,
         )
         with stages.timed("check"):
             checked = check(batch, self._now())
@@ -110,6 +110,37 @@ class Carrier:
 
 
 @dataclass(frozen=True, slots=True)
+class _Member:
+    """Outlets that are written to, each time that it is tried, only while the group takes us for a member.
+
+    Whoever was cut off from the group as well as from an outlet would else write first and be told afterwards.
+    """
+
+    outlets: Outlets
+    patience: Patience
+    confirmed: Callable[[], bool]
+
+    async def write(self, verdicts: Sequence[Verdict]) -> object:
+        await self._membership()
+        return await self.outlets.features.write(verdicts)
+
+    async def send(self, records: Sequence[OutgoingRecord]) -> None:
+        await self._membership()
+        await self.outlets.producer.send(records)
+
+    async def _membership(self) -> None:
+        """Return as soon as the group has lately confirmed us; raises `AbandonedError` when the batch is not ours."""
+
+        async def ask() -> None:
+            if self.patience.abandoned():
+                raise AbandonedError("the batch is not this worker's any more")
+            if not self.confirmed():
+                raise DependencyError("the group has not confirmed for a session's time that this worker is a member")
+
+        await replace(self.patience, longest_s=CONFIRMED_EVERY_S).until_done("group", ask)
+
+
+@dataclass(frozen=True, slots=True)
 class _Trip:
     """One batch's way through parts and outlets whose patience ends when the batch is not ours any more."""
 
@@ -122,7 +153,6 @@ class _Trip:
     trace: BatchTrace
     letters: LetterLog
     now: Callable[[], datetime]
-    confirmed: Callable[[], bool]
 
     async def take(self, group: Sequence[Accepted]) -> None:
         """Moderate a group and deliver what it became."""
@@ -130,7 +160,6 @@ class _Trip:
 
     async def deliver(self, moderated: Moderated) -> None:
         """Write features, then announce verdicts and dead letters; returns when all of it is kept."""
-        await self._membership()
         if moderated.verdicts:
             with self.stages.timed("features"):
                 await self.outlets.features.write(moderated.verdicts)
@@ -139,23 +168,11 @@ class _Trip:
         for verdict in moderated.verdicts if onward else ():
             if verdict.event_id in onward:
                 self.trace.arrived(verdict.event_id, written_at, _outcome(verdict))
-        await self._membership()
         with self.stages.timed("deliver"):
             await self.outlets.producer.send(_records(moderated, onward))
         self.metrics.count_dead([letter.reason.value for letter in moderated.dead])
         self.letters.tell(moderated.dead)
         self.metrics.observe_verdicts([(written_at - v.occurred_at).total_seconds() for v in moderated.verdicts])
-
-    async def _membership(self) -> None:
-        """Return as soon as the group has lately confirmed us; raises `AbandonedError` when the batch is not ours."""
-
-        async def ask() -> None:
-            if self.patience.abandoned():
-                raise AbandonedError("the batch is not this worker's any more")
-            if not self.confirmed():
-                raise DependencyError("the group has not confirmed for a session's time that this worker is a member")
-
-        await replace(self.patience, longest_s=CONFIRMED_EVERY_S).until_done("group", ask)
 
     async def _moderate(self, group: Sequence[Accepted]) -> Moderated:
         policy = self.policy()

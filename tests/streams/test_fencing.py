@@ -15,6 +15,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from bench.stand_in import point_to, random_casebook, write_release
+from contracts.errors import DependencyError
 from contracts.topics import VIDEOS_UPLOADED, VIDEOS_VERDICTS
 from contracts.verdicts import Verdict
 from features.config import FeaturesConfig
@@ -77,6 +78,29 @@ def test_a_batch_whose_partitions_have_moved_is_let_go_unwritten_although_the_gr
 
     assert not kept.carry(ours=False)
     assert {"features", "verdicts"}.isdisjoint(kept.order)
+
+
+class CutOff(Kept):
+    """Outlets of which each is cut off the first time that something comes."""
+
+    def _once(self, step: str) -> None:
+        self.order.append(step)
+        if self.order.count(step) == 1:
+            raise DependencyError("cut off")
+
+    async def write(self, verdicts: Sequence[Verdict]) -> None:
+        self._once("features")
+
+    async def send(self, records: Sequence[OutgoingRecord]) -> None:
+        self._once("verdicts")
+
+
+def test_what_failed_is_not_tried_again_before_the_group_has_confirmed_the_worker_again():
+    kept = CutOff(True, False, True, True, False, True)
+
+    assert kept.carry(ours=True)
+    no, yes = "not confirmed", "confirmed"
+    assert kept.order == [yes, "features", no, yes, "features", yes, "verdicts", no, yes, "verdicts"]
 
 
 @pytest.fixture(scope="module")
