@@ -129,6 +129,7 @@ def test_reports_open_a_case_and_its_ruling_reaches_the_warehouse(
     topics.send(USERS_REPORTS.name, *reports("v-told", 12))
     # first, and seen by a look that is taken anew: else a doubtful verdict opens the case before they are known
     until(lambda: rows(database, "reports", [f"r-v-told-{n}" for n in range(12)]) == [1] * 12)
+    until(lambda: rows(database, "impressions", [f"i-v-told-{n}" for n in range(200)]) == [1] * 200)
     time.sleep(PACE * WindowSettings().fresh_s)
     topics.send(VIDEOS_UPLOADED.name, *(event(f"calm-{n}") for n in range(5)), event("told", title="加微信，私下交易"))
 
