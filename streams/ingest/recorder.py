@@ -20,9 +20,18 @@ log = logging.getLogger(__name__)
 
 
 def recording(
-    topic: Topic, insert: Insert, producer: Producer, metrics: IngestMetrics, *, now: Callable[[], datetime]
+    topic: Topic,
+    insert: Insert,
+    producer: Producer,
+    metrics: IngestMetrics,
+    *,
+    now: Callable[[], datetime],
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Carry:
-    """A carrier of one topic's batches into the warehouse, and of what breaks its contract to the dead letters."""
+    """A carrier of one topic's batches into the warehouse, and of what breaks its contract to the dead letters.
+
+    Once we are `stopping`, a batch that waits for one of them is let go.
+    """
     told = LetterLog()
 
     def insert_watched(events: Sequence[Event]) -> None:
@@ -34,7 +43,7 @@ def recording(
         events = [event for _, event in through.accepted]
         letters = of_letters(through.dead)
         about = {"topic": topic.name, "events": len(batch), "offset": batch[0].offset}
-        patience = Patience(metrics, abandoned=lambda: not ours(), about=lambda: about)
+        patience = Patience(metrics, abandoned=lambda: stopping() or not ours(), about=lambda: about)
         try:
             with metrics.under_way():
                 await patience.until_done("warehouse", lambda: asyncio.to_thread(insert_watched, events))
@@ -71,7 +80,10 @@ async def run_recorder(
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop)
-    carriers = {topic: recording(topic, insert, producer, metrics, now=now) for topic, insert in inserts.items()}
+    carriers = {
+        topic: recording(topic, insert, producer, metrics, now=now, stopping=lambda: agents.closing)
+        for topic, insert in inserts.items()
+    }
     agents = Agents(config, carriers)
 
     def watch(committed: Mapping[int, int], lag: Mapping[int, int]) -> None:

@@ -118,7 +118,7 @@ class Agents:
 
     def over(self, generation: int) -> bool:
         """Whether there is no use in going on with batches of a generation."""
-        return self.closing or self.failure is not None or self.generation != generation
+        return self.failure is not None or self.generation != generation
 
     def confirmed(self) -> bool:
         """Whether the group takes us for a member of this generation, as far as it said so within a session's time.
@@ -176,7 +176,7 @@ class Lane:
         if not current:
             return
         await self._slots.acquire()
-        if self._agents.over(generation):
+        if self._agents.closing or self._agents.over(generation):
             self._slots.release()
             return
         before = self._last[1] if self._last and self._last[0] == generation else None

@@ -49,6 +49,7 @@ class Carrier:
         *,
         now: Callable[[], datetime],
         confirmed: Callable[[], bool] = lambda: True,
+        stopping: Callable[[], bool] = lambda: False,
         tracing: Tracing = UNTRACED,
     ) -> None:
         self._parts = parts
@@ -57,6 +58,7 @@ class Carrier:
         self._metrics = metrics
         self._now = now
         self._confirmed = confirmed
+        self._stopping = stopping
         self._tracing = tracing
         self._letters = LetterLog()
         self._turns = Turns()
@@ -64,6 +66,7 @@ class Carrier:
     async def carry(self, batch: Sequence[RawEvent], ours: Callable[[], bool]) -> bool:
         """Return True when the batch may be acknowledged, False when it was let go because it is not `ours`.
 
+        Once we are `stopping`, what waits for a part is let go as well, and what waits for nothing is finished.
         Any other exception is a fault of this program: the worker must end without acknowledging.
         """
         with self._metrics.under_way(), self._tracing.batch("moderate", len(batch)) as trace:
@@ -74,9 +77,12 @@ class Carrier:
             self._metrics.count_stage(stage, ended_s - began_s)
             trace.stage(stage, began_s, ended_s)
 
+        def abandoned() -> bool:
+            return self._stopping() or not ours()
+
         stages = Stages(tell)
-        patience = Patience(self._metrics, abandoned=lambda: not ours(), about=lambda: _about(batch))
-        member = _Member(self._outlets, patience, self._confirmed)
+        patience = Patience(self._metrics, abandoned=abandoned, about=lambda: _about(batch))
+        member = _Member(self._outlets, patience, ours, self._confirmed)
         trip = _Trip(
             stages.over_parts(patience.over_parts(self._parts)),
             patience.over_outlets(Outlets(member, member)),
@@ -96,7 +102,9 @@ class Carrier:
         )
         ways = [asyncio.create_task(trip.deliver(Moderated([], checked.dead)))] if checked.dead else []
         for wave in waves(accepted, self._turns.busy):
-            ways += [self._turns.begin(group, trip.take, ours) for group in groups(wave, MEDIA_AT_ONCE)]
+            ways += [
+                self._turns.begin(group, trip.take, lambda: not abandoned()) for group in groups(wave, MEDIA_AT_ONCE)
+            ]
         outcomes = await asyncio.gather(*ways, return_exceptions=True)
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         for failure in failures:
@@ -118,6 +126,7 @@ class _Member:
 
     outlets: Outlets
     patience: Patience
+    ours: Callable[[], bool]
     confirmed: Callable[[], bool]
 
     async def write(self, verdicts: Sequence[Verdict]) -> object:
@@ -132,7 +141,7 @@ class _Member:
         """Return as soon as the group has lately confirmed us; raises `AbandonedError` when the batch is not ours."""
 
         async def ask() -> None:
-            if self.patience.abandoned():
+            if not self.ours():
                 raise AbandonedError("the batch is not this worker's any more")
             if not self.confirmed():
                 raise DependencyError("the group has not confirmed for a session's time that this worker is a member")

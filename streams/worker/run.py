@@ -106,6 +106,7 @@ async def _consume(
         metrics,
         now=lambda: datetime.now(UTC),
         confirmed=lambda: agents.confirmed(),  # noqa: PLW0108 - there are no agents yet
+        stopping=lambda: agents.closing,
         tracing=tracing,
     )
     agents = Agents(config, {VIDEOS_UPLOADED: carrier.carry})

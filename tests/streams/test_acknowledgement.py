@@ -3,13 +3,24 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
+from contracts.releases import Pin
 from contracts.topics import VIDEOS_UPLOADED
+from contracts.verdicts import Verdict
+from serving.preprocess.inputs import ModelInputs
+from serving.scorer import Scores
 from streams.edge import RawEvent
 from streams.kafka.agents import AgentConfig, Agents
 from streams.kafka.connection import Connection
+from streams.kafka.delivery import OutgoingRecord
+from streams.worker.carry import Carrier
+from streams.worker.metrics import WorkerMetrics
+from streams.worker.patience import Outlets
+from tests.streams.events import NOW, raw
+from tests.streams.stand_ins import POLICY, StandInScorer, stand_in_parts
 
 
 @dataclass
@@ -176,6 +187,60 @@ def test_at_the_end_batches_under_way_have_some_time_to_be_acknowledged(in_time:
         if in_time:
             play.gates.open[0].set_result(True)
         await ending
+        assert play.acked == ([0] if in_time else [])
 
     play(scene)
     assert ("will come again" in caplog.text) is not in_time
+
+
+class Held(StandInScorer):
+    """A scorer, and what keeps its verdicts: it scores, or says that it is away, when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+        self.kept: list[str] = []
+
+    async def score(self, inputs: ModelInputs, pin: Pin) -> Scores:
+        self.asked.set()
+        await self.go.wait()
+        return await super().score(inputs, pin)
+
+    async def write(self, verdicts: Sequence[Verdict]) -> None:
+        self.kept.append("features")
+
+    async def send(self, records: Sequence[OutgoingRecord]) -> None:
+        self.kept.append("verdicts")
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_batch_that_is_judged_when_the_worker_is_told_to_stop_is_kept_and_one_that_waits_is_let_go(away: bool):
+    async def scene() -> tuple[list[str], list[int]]:
+        held, acked = Held(), list[int]()
+        held.away = away
+        carrier = Carrier(
+            stand_in_parts(held),
+            Outlets(held, held),
+            lambda: POLICY,
+            WorkerMetrics(),
+            now=lambda: NOW,
+            stopping=lambda: agents.closing,
+        )
+        agents = Agents(AgentConfig(Connection("127.0.0.1:1"), "test"), {VIDEOS_UPLOADED: carrier.carry})
+        one = raw("under-way", offset=7)
+        message = SimpleNamespace(
+            **{name: getattr(one, name) for name in ("topic", "partition", "offset", "timestamp", "key", "value")},
+            headers=[],
+            generation_id=agents.generation,
+        )
+        await agents.lanes[VIDEOS_UPLOADED.name].begin(
+            [SimpleNamespace(message=message, ack=lambda: acked.append(message.offset))]
+        )
+        await held.asked.wait()
+        ending = asyncio.create_task(agents.finish_batches(within_s=60.0))
+        await settle()
+        held.go.set()
+        await ending
+        return held.kept, acked
+
+    assert asyncio.run(scene()) == (([], []) if away else (["features", "verdicts"], [7]))
