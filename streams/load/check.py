@@ -103,13 +103,21 @@ def _wrong_letters(ledger: Ledger) -> npt.NDArray[np.bool_]:
 
 
 def _reordered(ledger: Ledger) -> npt.NDArray[np.bool_]:
-    """Versions of a text video whose first verdict came before that of a version that was sent earlier."""
+    """Versions of a text video of which a verdict came on the wrong side of one of a version that was sent earlier.
+
+    Their first verdicts come in the order of sending. So do their last ones, for all that is delivered once more is
+    delivered from somewhere on: an older one at the end is what whoever keeps the last one keeps. Not so where the
+    older version was itself sent again.
+    """
     rows, drawn = ledger.rows, ledger.drawn
     numbers = np.flatnonzero(np.isin(drawn.kind_N, (Kind.TEXT, Kind.UPDATE, Kind.LATE)) & (rows["verdicts"] > 0))
     order = numbers[np.lexsort((numbers, drawn.speaks_of_N[numbers]))]  # by video, then as they were sent
     reordered = np.zeros(len(rows), np.bool_)
     same = drawn.speaks_of_N[order[1:]] == drawn.speaks_of_N[order[:-1]]
-    reordered[order[1:][same & (rows["place"][order[1:]] < rows["place"][order[:-1]])]] = True
+    sooner = rows["place"][order[1:]] < rows["place"][order[:-1]]
+    again = np.isin(order[:-1], drawn.speaks_of_N[drawn.kind_N == Kind.REPEAT])
+    outlived = (rows["last_place"][order[1:]] < rows["last_place"][order[:-1]]) & ~again
+    reordered[order[1:][same & (sooner | outlived)]] = True
     return reordered
 
 

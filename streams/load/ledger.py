@@ -23,7 +23,8 @@ ROW = np.dtype(
         ("produced_s", "f8"),  # a worker produced its verdict, after its features were written
         ("seen_s", "f8"),  # its verdict, or its dead letter, was read here
         ("readable_s", "f8"),  # the probe read its features: of those that it looks for
-        ("place", "i8"),  # where its verdict stands among all that were read: in order per video
+        ("place", "i8"),  # where its first verdict stands among all that were read: in order per video
+        ("last_place", "i8"),  # where its last one does, of those that it has more of
         ("partition", "i4"),
         ("offset", "i8"),
         ("verdicts", "u4"),
@@ -53,7 +54,7 @@ class Ledger:
         for name in ROW.names or ():
             if ROW[name].kind == "f":
                 rows[name] = np.nan
-        rows["partition"] = rows["offset"] = rows["place"] = -1
+        rows["partition"] = rows["offset"] = rows["place"] = rows["last_place"] = -1
         (folder / _PLAN).write_text(json.dumps(plan.to_json(), indent=2) + "\n", encoding="utf-8")
         return cls(folder, plan, draw(plan), rows)
 

@@ -26,6 +26,7 @@ from streams.load.plan import Kind
 HELD_BYTES = PARTITIONS * PARTITION_BYTES // 2
 """Bytes without a verdict beyond which sending waits: half of what the embedded broker keeps."""
 START_IN_S = 0.05
+QUIET_S = 1.0
 _AT_ONCE = 500
 _ID = b'{"event_id":"'
 
@@ -106,7 +107,16 @@ class _Sender:
             if self._sent == plan.count and self._settled >= self._settling_before[-1]:
                 break
         self._producer.flush(self._sending.patience_s)
+        self._hear_out(consumer)
         consumer.close()
+
+    def _hear_out(self, consumer: Consumer) -> None:
+        """Read on until nothing comes: what is delivered once more would else be noted up to somewhere in between."""
+        quiet, end = time.monotonic(), time.monotonic() + self._sending.patience_s
+        while (now := time.monotonic()) - quiet < QUIET_S and now < end:
+            if messages := consumer.consume(1_000, timeout=0.1):
+                self._note(messages)
+                quiet = now
 
     def _held(self) -> int:
         """How many events may be without an answer."""
@@ -158,10 +168,11 @@ class _Sender:
             return False
         row = self._rows[number]
         row["verdicts"] += 1
+        row["last_place"] = self._read
+        self._read += 1
         if row["verdicts"] > 1:
             return False
-        row["seen_s"], row["produced_s"], row["place"] = now, produced_s, self._read
-        self._read += 1
+        row["seen_s"], row["produced_s"], row["place"] = now, produced_s, row["last_place"]
         return bool(row["letters"] == 0)
 
     def _note_letter(self, value: bytes, now: float) -> bool:

@@ -32,7 +32,7 @@ def ledger(folder: Path, events: str, *, warm_up: int = 0) -> Ledger:
     rows["intended_s"] = rows["sent_s"] = rows["confirmed_s"] = 100.0 + np.arange(len(words))
     judged = np.isin(kinds, (Kind.TEXT, Kind.MEDIA, Kind.UPDATE, Kind.LATE))
     rows["verdicts"][judged] = 1
-    rows["place"][judged] = np.arange(judged.sum())
+    rows["place"][judged] = rows["last_place"][judged] = np.arange(judged.sum())
     rows["produced_s"][judged] = rows["seen_s"][judged] = rows["intended_s"][judged] + 0.5
     rows["letters"][np.array(kinds) == Kind.POISON] = 1
     return Ledger(folder, made.plan, Drawn(np.array(kinds, np.int8), np.array(of, np.int64)), rows)

@@ -50,9 +50,24 @@ def test_a_version_whose_verdict_came_before_that_of_an_earlier_version_is_reord
     assert findings.examples["reordered"] == name(4)
 
 
+def test_an_older_version_whose_verdict_came_once_more_after_all_of_a_newer_one_is_found(tmp_path: Path):
+    made = ledger(tmp_path, "t u0 t u2")
+    made.rows["verdicts"][:] = [2, 1, 2, 2]
+    made.rows["last_place"][:] = [4, 1, 5, 6]  # 0 1 2 3 0 2 3: what is delivered once more comes with what follows it
+    findings = check_topics(made)
+    assert findings.reordered == 1
+    assert findings.examples["reordered"] == name(1)
+
+
+def test_a_version_that_was_sent_again_may_have_the_last_word(tmp_path: Path):
+    made = ledger(tmp_path, "t u0 r0")
+    made.rows["verdicts"][0], made.rows["last_place"][0] = 2, 2
+    assert found(check_topics(made)) == {}
+
+
 def test_videos_may_overtake_each_other(tmp_path: Path):
     made = ledger(tmp_path, "t t t")
-    made.rows["place"][:] = [2, 1, 0]
+    made.rows["place"][:] = made.rows["last_place"][:] = [2, 1, 0]
     assert found(check_topics(made)) == {}
 
 
