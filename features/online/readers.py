@@ -34,25 +34,28 @@ def open_reader(*, url: str | None, path: Path | None, shown: str) -> RowReader:
 
 
 class SqliteReader:
-    """Reads the packed rows of one SQLite file; a read waits for no writer, so there is no deadline to keep."""
+    """Reads the packed rows of one SQLite file; a read writes nothing, so it waits for no writer.
 
-    def __init__(self, path: Path) -> None:
+    What it may wait for, and for `deadline_s` at most, is a file that is being set up, or mended after a crash.
+    """
+
+    def __init__(self, path: Path, *, deadline_s: float = READ_S) -> None:
         self._path = path
+        self._deadline_s = deadline_s
         self._lock = threading.Lock()
         self._tables: GuardedTables | None = None
 
     def within(self, deadline_s: float) -> "SqliteReader":
-        del deadline_s
-        return self
+        return SqliteReader(self._path, deadline_s=deadline_s)
 
     def read(self, view: View, ids: Sequence[str]) -> Columns:
         keys = [key_of(view, one) for one in ids]
         try:
             with self._lock:
                 if self._tables is None:
-                    self._tables = GuardedTables(self._path)
-                self._tables.create(table_name(view), view.field_names)
-                stored = self._tables.select(table_name(view), keys)
+                    self._tables = GuardedTables(self._path, busy_ms=round(self._deadline_s * 1_000))
+                table = table_name(view)
+                stored = self._tables.select(table, keys) if self._tables.has(table) else {}
         except (sqlite3.Error, OSError) as error:
             msg = f"online store {self._path} cannot be read: {error}"
             raise DependencyError(msg) from error

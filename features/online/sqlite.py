@@ -52,16 +52,20 @@ class GuardedTables:
     Tables are named, not views, because Feast's interface brings views of its own.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, busy_ms: int = _BUSY_MS) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        self._db.execute(f"PRAGMA busy_timeout = {busy_ms}")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._layouts: dict[int, tuple[str, ...]] = {}
         self._created: set[tuple[str, tuple[str, ...]]] = set()
+
+    def has(self, table: str) -> bool:
+        """Whether a table is there; asks without writing, so that it waits for no writer."""
+        return bool(self._db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone())
 
     def create(self, table: str, names: Sequence[str]) -> int:
         """Make a table unless it is there; returns the number of the layout that `names` is."""

@@ -1,8 +1,10 @@
 """A recommender is never slowed: a store that is frozen, killed or refuses is answered as unavailable, and counted."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import reduce
@@ -185,6 +187,14 @@ def test_a_store_that_refuses_the_password_is_unavailable_too(tmp_path: Path) ->
 
 def test_sqlite_answers_through_the_same_lookups(sqlite_store: OpenStore) -> None:
     assert Asked(sqlite_store).lookups.videos(["video-never"], NOON).state_N.tolist() == [Freshness.UNKNOWN]
+
+
+def test_sqlite_is_read_while_a_writer_holds_the_file(sqlite_store: OpenStore) -> None:
+    write(sqlite_store, verdict("v-1"))
+    with closing(sqlite3.connect(sqlite_store.config.sqlite_path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        lookups = SteadyLookups(sqlite_store, SETTINGS)
+        assert lookups.videos(["v-1", "v-2"], NOON).state_N.tolist() == [Freshness.FRESH, Freshness.UNKNOWN]
 
 
 def test_a_circuit_pauses_after_failures_in_a_row_lets_one_try_and_closes_on_an_answer() -> None:
