@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from contracts.errors import BadInputError, DependencyError
+from contracts.errors import BadInputError
 from contracts.verdicts import Decision
 from features.lookup import (
     DECISIONS,
@@ -150,7 +150,7 @@ class SteadyLookups:
             self._circuit = self._circuit.tried(now, self._settings)
         try:
             found = call()
-        except DependencyError as error:
+        except Exception as error:  # noqa: BLE001 - no request may die of a store, nor of a row that nobody can read
             self._refused(error)
             return None
         with self._turn:
@@ -160,7 +160,7 @@ class SteadyLookups:
             log.warning("%s answers again", self._store.config.shown_online)
         return found
 
-    def _refused(self, error: DependencyError) -> None:
+    def _refused(self, error: Exception) -> None:
         self._counted.labels("failed").inc()
         with self._turn:
             self._circuit = self._circuit.refused(self._clock(), self._settings)

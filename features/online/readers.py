@@ -85,7 +85,11 @@ def _parts(repeated: bytes) -> list[Raw]:
 
 
 class RedisReader:
-    """Reads Feast's hashes in Redis; a read takes `deadline_s`, at most twice that where Redis answers in drops."""
+    """Reads Feast's hashes in Redis, which may keep it waiting for `deadline_s` at each of its silences.
+
+    What Redis is silent for is bounded by that, and so is the whole between two rows; a peer that drips a row byte by
+    byte, as no Redis does, takes longer.
+    """
 
     def __init__(self, url: str, shown: str, *, deadline_s: float) -> None:
         self._url = url

@@ -91,13 +91,10 @@ def check_topics(ledger: Ledger) -> Findings:
 
 
 def _wrong_letters(ledger: Ledger) -> npt.NDArray[np.bool_]:
-    """Poison with a verdict or for another reason, and sound events with a letter."""
+    """Poison with a verdict or for another reason, and sound events, films among them, with a letter."""
     rows, kind = ledger.rows, ledger.drawn.kind_N
-    poison = kind == Kind.POISON
     wrong: npt.NDArray[np.bool_] = np.where(
-        poison,
-        (rows["wrong_reasons"] > 0) | (rows["verdicts"] > 0),
-        (rows["letters"] > 0) & ((kind != Kind.MEDIA) | (rows["wrong_reasons"] > 0)),
+        kind == Kind.POISON, (rows["wrong_reasons"] > 0) | (rows["verdicts"] > 0), rows["letters"] > 0
     )
     return wrong
 

@@ -27,7 +27,7 @@ from streams.watching.traces import UNTRACED, Attributes, BatchTrace, Headers, J
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.patience import AbandonedError, Outlets, Patience
 from streams.worker.stages import Stages
-from streams.worker.turns import Turns, waves
+from streams.worker.turns import Turns, ended, waves
 
 log = logging.getLogger(__name__)
 
@@ -105,16 +105,12 @@ class Carrier:
             ways += [
                 self._turns.begin(group, trip.take, lambda: not abandoned()) for group in groups(wave, MEDIA_AT_ONCE)
             ]
-        outcomes = await asyncio.gather(*ways, return_exceptions=True)
-        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        for failure in failures:
-            if not isinstance(failure, AbandonedError):
-                raise failure
-        stale = len(batch) if failures else 0
-        if stale:
-            log.warning("let go of %d events: %s", stale, failures[0], extra=_about(batch))
+        let_go = await ended(ways)
+        stale = len(batch) if let_go else 0
+        if let_go:
+            log.warning("let go of %d events: %s", stale, let_go, extra=_about(batch))
         self._metrics.count_batch(len(batch), repeated=checked.repeated, stale=stale)
-        return not failures
+        return let_go is None
 
 
 @dataclass(frozen=True, slots=True)

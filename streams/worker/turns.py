@@ -59,6 +59,24 @@ async def _after(
     await take(group)
 
 
+async def ended(ways: "Iterable[asyncio.Task[None]]") -> AbandonedError | None:
+    """Wait for every way of a batch; why one was let go, if one was.
+
+    Raises the first fault at once: the others, which may wait for a part that is away, are let go when we end of it.
+    """
+    let_go: AbandonedError | None = None
+    under_way = set(ways)
+    while under_way:
+        done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        for error in [error for way in done if (error := way.exception()) is not None]:
+            if not isinstance(error, AbandonedError):
+                for way in under_way:
+                    way.add_done_callback(asyncio.Task.exception)  # heard, so that nobody complains of it
+                raise error
+            let_go = let_go or error
+    return let_go
+
+
 def waves(accepted: Sequence[Accepted], busy: Collection[str]) -> list[list[Accepted]]:
     """A batch's events in waves: no video twice in one, but for text after text, which stays in order by itself.
 

@@ -3,9 +3,9 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import reduce
 from pathlib import Path
@@ -17,9 +17,11 @@ from contracts.errors import BadInputError
 from contracts.histories import AuthorHistory
 from contracts.verdicts import Decision, Verdict
 from features.lookup import DECISIONS, Freshness, ViewerFeatures
+from features.online.columns import Columns
 from features.rank import Candidates, rank
 from features.steady import Circuit, SteadyLookups, SteadySettings
 from features.store import OpenStore, open_store
+from features.views import View
 from features.writer import open_writer
 from tests.features.conftest import NOON, make_config, verdict
 from tests.redis_server import RedisServer
@@ -195,6 +197,22 @@ def test_sqlite_is_read_while_a_writer_holds_the_file(sqlite_store: OpenStore) -
         writer.execute("BEGIN IMMEDIATE")
         lookups = SteadyLookups(sqlite_store, SETTINGS)
         assert lookups.videos(["v-1", "v-2"], NOON).state_N.tolist() == [Freshness.FRESH, Freshness.UNKNOWN]
+
+
+class Garbled:
+    """A reader that meets bytes which it cannot read."""
+
+    def within(self, deadline_s: float) -> "Garbled":
+        return self
+
+    def read(self, view: View, ids: Sequence[str]) -> Columns:
+        raise ValueError("a row ends in the middle")
+
+
+def test_a_row_that_nobody_can_read_makes_videos_unavailable_and_raises_nothing(sqlite_store: OpenStore) -> None:
+    asked = Asked(replace(sqlite_store, reader=Garbled()))
+    assert asked.lookups.videos(["v-1"], NOON).state_N.tolist() == [Freshness.UNAVAILABLE]
+    assert asked.counted == [0, 1, 0]
 
 
 def test_a_circuit_pauses_after_failures_in_a_row_lets_one_try_and_closes_on_an_answer() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from streams.moderation import Accepted, check
 from streams.worker.patience import AbandonedError
-from streams.worker.turns import Turns, waves
+from streams.worker.turns import Turns, ended, waves
 from tests.streams.events import NOW, raw
 
 
@@ -90,6 +90,39 @@ def test_a_group_waits_for_its_videos_and_for_no_other():
         await later
         await settle()
         assert not turns.busy
+
+    asyncio.run(scene())
+
+
+def test_a_fault_of_a_batch_is_told_while_another_of_its_groups_still_waits():
+    async def scene() -> None:
+        waits = asyncio.create_task(asyncio.sleep(3_600))
+
+        async def faulty() -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await ended([waits, asyncio.create_task(faulty())])
+        assert not waits.done()
+        waits.cancel()
+
+    asyncio.run(scene())
+
+
+def test_a_batch_of_which_a_group_was_let_go_ends_when_its_other_groups_have():
+    async def scene() -> None:
+        taken: list[str] = []
+
+        async def let_go() -> None:
+            raise AbandonedError("not ours")
+
+        async def go_on() -> None:
+            await settle()
+            taken.append("b")
+
+        why = await ended([asyncio.create_task(let_go()), asyncio.create_task(go_on())])
+        assert (str(why), taken) == ("not ours", ["b"])
+        assert await ended([]) is None
 
     asyncio.run(scene())
 

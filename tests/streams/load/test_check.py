@@ -73,8 +73,8 @@ def test_videos_may_overtake_each_other(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("events", "column", "number"),
-    [("t p", "verdicts", 1), ("t p", "wrong_reasons", 1), ("t t", "letters", 1)],
-    ids=["poison was judged", "poison was refused for another reason", "a sound event was refused"],
+    [("t p", "verdicts", 1), ("t p", "wrong_reasons", 1), ("t t", "letters", 1), ("t m", "letters", 1)],
+    ids=["poison was judged", "poison was refused for another reason", "a text was refused", "a film was refused"],
 )
 def test_letters_of_sound_events_and_verdicts_of_poison_are_wrong(
     tmp_path: Path, events: str, column: str, number: int

@@ -46,6 +46,12 @@ def test_limits_that_are_kept_cross_nothing_and_each_that_is_crossed_is_named(tm
     assert Limits().crossed(report(made, check_topics(made))) == ["lost == 1, must be 0"]
 
 
+def test_a_limit_holds_for_what_the_probe_read_too(tmp_path: Path):
+    made = ledger(tmp_path, "t t")
+    made.rows["readable_s"][1] = made.rows["intended_s"][1] + 0.7
+    assert Limits(p99_ms=600.0).crossed(report(made, Findings())) == ["read p99 == 700.0 ms, must be at most 600 ms"]
+
+
 def test_no_latency_at_all_keeps_no_limit(tmp_path: Path):
     made = ledger(tmp_path, "t")
     made.rows["produced_s"][:] = np.nan
