@@ -21,7 +21,7 @@ from contracts.releases import InputShape
 from contracts.taxonomy import Category
 from policy.casebook import Evidence
 from policy.decide import toxicity_of
-from policy.refresh import refresh_policy
+from policy.refresh import RefreshSettings, refresh_policy
 from policy.train import Policy, TrainSettings, casebook_of, run_student, train
 from serving.casebook import Casebook, search
 from serving.preprocess.batch import preprocess
@@ -66,6 +66,7 @@ def measure(
     scenario: TrendScenario = SCENARIO,
     seeds: Sequence[int] | None = None,
     settings: TrainSettings | None = None,
+    nightly: RefreshSettings | None = None,
     draws: int = DRAWS,
 ) -> dict[str, Any]:
     """Every stage of every seed; about six minutes at the defaults."""
@@ -78,7 +79,7 @@ def measure(
     stages: dict[str, Stage] = {}
     for seed in seeds:
         started = time.perf_counter()
-        one_seed(parent, taught, scenario, seed, settings.inputs, draws=draws, stages=stages)
+        one_seed(parent, taught, scenario, seed, settings.inputs, nightly=nightly, draws=draws, stages=stages)
         say(f"seed {seed}: {time.perf_counter() - started:.0f} s", highlight=False)
     figures = {name: figures_of(stage, stages["before"]) for name, stage in stages.items()}
     for line in report(figures, scenario, seeds, draws):
@@ -93,6 +94,7 @@ def one_seed(
     seed: int,
     inputs: InputShape,
     *,
+    nightly: RefreshSettings | None,
     draws: int,
     stages: dict[str, Stage],
 ) -> None:
@@ -130,7 +132,8 @@ def one_seed(
             news = _precedents(ruled, ruled_seen, count, round(scenario.on_look_alikes * count), rng)
             drawn.append(judge(parent.casebook.with_news(news)))
         add(f"{count} precedents" if count > 1 else "1 precedent", drawn, line)
-    refreshed = refresh_policy(parent, taught, _rulings(world, ruled, parent, scenario, reviewers, inputs), seed=seed)
+    rulings = _rulings(world, ruled, parent, scenario, reviewers, inputs)
+    refreshed = refresh_policy(parent, taught, rulings, settings=nightly, seed=seed)
     see_anew: Callable[[list[Shown]], Floats] = lambda shown: judged(  # noqa: E731
         refreshed.casebook, look(refreshed, shown, inputs)
     )

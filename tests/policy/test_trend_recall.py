@@ -8,6 +8,7 @@ import pytest
 from bench.trend import measure
 from bench.trend_figures import line_for, pigeonhole
 from policy.fusion import FusionSettings
+from policy.refresh import RefreshSettings
 from policy.train import TrainSettings
 from simulation.trends.settings import TRENDS, TrendScenario
 
@@ -35,7 +36,8 @@ def test_a_small_run_tells_every_stage_at_equal_false_positives(capsys: pytest.C
     )
     inputs = TrainSettings().inputs.model_copy(update={"text_buckets": 2_048})
     settings = replace(TrainSettings(), inputs=inputs, fusion=FusionSettings(epochs=1), fused=True)
-    figures = measure(scenario=scenario, seeds=[5], settings=settings, draws=2)["stages"]
+    nightly = RefreshSettings(epochs=1)
+    figures = measure(scenario=scenario, seeds=[5], settings=settings, nightly=nightly, draws=2)["stages"]
     assert list(figures) == ["before", "1 precedent", "5 precedents", "20 precedents", "after the refresh"]
     before = figures["before"]
     assert before["recall"]["n"] == 20 * len(TRENDS)
