@@ -1,6 +1,7 @@
 """What a decode process gave up, tried for real in a process of its own; and what a parent believes of it."""
 
 import asyncio
+import ctypes
 import json
 import mmap
 import os
@@ -21,7 +22,7 @@ from serving.preprocess.media.sandbox import filter_lines
 from tests.serving.media_files import picture, write_video
 
 TRIED = """
-import ctypes, json, mmap, os, socket, subprocess, sys, threading
+import ctypes, fcntl, json, mmap, os, socket, subprocess, sys, threading
 from pathlib import Path
 from serving.preprocess.media.sandbox import confine
 root, outside, peer = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
@@ -55,6 +56,9 @@ attempt("spawn", lambda: subprocess.run(["/bin/true"]))
 attempt("fork", os.fork)
 attempt("thread", lambda: threading.Thread(target=int).start())
 attempt("kill", lambda: os.kill(peer, 0))
+attempt("signal by a file", lambda: fcntl.fcntl(0, fcntl.F_SETOWN, peer))
+attempt("signal of choice", lambda: fcntl.fcntl(0, 10, 9))  # F_SETSIG, SIGKILL
+attempt("signal by a folder", lambda: fcntl.fcntl(os.open(root, os.O_RDONLY), fcntl.F_NOTIFY, 1))
 attempt("trace", by_libc("ptrace", 16, peer, 0, 0))
 attempt("code", lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC))
 attempt("memfd", lambda: os.memfd_create("x"))
@@ -65,6 +69,11 @@ sys.stdout.flush()
 os._exit(0)
 """
 EPERM, EACCES = 1, 13
+
+
+def has_landlock() -> bool:
+    """Whether this kernel lends Landlock, which it answers with the version that it knows."""
+    return int(ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), ctypes.c_uint32(1))) >= 1
 
 
 def proc(pid: int, name: str) -> str:
@@ -93,7 +102,7 @@ def test_a_confined_process_reads_media_and_can_do_nothing_else(root: Path, tmp_
     assert answers.pop("thread") == "RuntimeError"
     assert answers.pop("more memory") == "ValueError"
     assert set(answers.values()) <= {EPERM, EACCES}, answers
-    assert len(answers) == 18
+    assert len(answers) == 21
     assert outside.read_text() == "the password"
     assert (root / "film.mp4").exists()
 
@@ -139,7 +148,7 @@ def test_a_root_that_comes_up_later_is_read_by_a_fresh_process(root: Path, tmp_p
             [frames] = await pool.decode([str(late / "film.mp4")])
             assert not isinstance(frames, MediaError)
             assert len(frames) == 3
-            assert pool.pids != before
+            assert (pool.pids != before) == has_landlock(), "without it the first process may read what came up"
 
     asyncio.run(asyncio.wait_for(steps(), 60))
 
@@ -215,7 +224,10 @@ def test_a_worker_cannot_shrink_the_memory_that_its_parent_reads(root: Path) -> 
     async def steps() -> None:
         async with DecodePool(PoolSettings(roots=(root,))) as pool:
             assert len(pool.pids) == 1
-            fd = os.open(f"/proc/self/map_files/{_mapping('precedent-frames')}", os.O_RDWR)
+            try:
+                fd = os.open(f"/proc/self/map_files/{_mapping('precedent-frames')}", os.O_RDWR)
+            except PermissionError:
+                pytest.skip("only root with CAP_SYS_ADMIN, which containers lack, may open a mapping by its address")
             try:
                 with pytest.raises(PermissionError):
                     os.ftruncate(fd, 0)
@@ -224,8 +236,6 @@ def test_a_worker_cannot_shrink_the_memory_that_its_parent_reads(root: Path) -> 
             [answer] = await pool.decode([str(root / "film.mp4")])
             assert not isinstance(answer, MediaError)
 
-    if os.geteuid():
-        pytest.skip("only root may open a mapping by its address")
     asyncio.run(steps())
 
 

@@ -4,12 +4,14 @@ What a decoder bug must not become: a network connection, a program that is star
 that is read outside the media roots. Two parts of Linux hold that without any privilege, and are used where the
 kernel has them: Landlock (which files can be opened) and seccomp (which system calls can be made at all).
 
-What this does not stop: a decoder that is taken over can read other media in the roots, can answer with pictures that
-no file holds for as long as its process lives, can wait until it is killed for it, and can attack the kernel through
-the calls that are left. A side channel between processes of one machine is not closed either.
+What this does not stop: a decoder that is taken over can read other media in the roots, can ask whether a path is
+there and how large the file is, can answer with pictures that no file holds for as long as its process lives, can wait
+until it is killed for it, and can attack the kernel through the calls that are left. A side channel between processes
+of one machine is not closed either.
 """
 
 import ctypes
+import fcntl
 import os
 import platform
 import resource
@@ -51,7 +53,6 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "sendto": (44, 206),
     "recvfrom": (45, 207),
     "exit": (60, 93),
-    "fcntl": (72, 25),
     "getcwd": (79, 17),
     "readlink": (89, 78),  # readlinkat
     "gettimeofday": (96, 169),
@@ -73,19 +74,23 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "statx": (332, 291),
     "rseq": (334, 293),
 }
-# Calls that are let through only where no bit of the mask is set in their third argument: no file is opened to be
-# written or made, and no memory becomes code.
+# Calls that are let through only where no bit of the mask is set in an argument: no file is opened to be written or
+# made, no memory becomes code, and no file is told to send signals to whoever (F_SETOWN, F_SETSIG, F_NOTIFY, leases),
+# which a kernel whose Landlock does not know of signals would do.
 _NO_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_MASKED: dict[str, tuple[int, int, int]] = {
-    "openat": (257, 56, _NO_WRITING),
-    "mmap": (9, 222, 0x4),
-    "mprotect": (10, 226, 0x4),
+_ONLY_FLAGS_OF_DESCRIPTORS = 0xFFFFFFFF & ~(fcntl.F_GETFD | fcntl.F_SETFD | fcntl.F_GETFL)
+_SECOND_ARGUMENT_AT, _THIRD_ARGUMENT_AT = 24, 32
+_MASKED: dict[str, tuple[int, int, int, int]] = {
+    "openat": (257, 56, _THIRD_ARGUMENT_AT, _NO_WRITING),
+    "mmap": (9, 222, _THIRD_ARGUMENT_AT, 0x4),
+    "mprotect": (10, 226, _THIRD_ARGUMENT_AT, 0x4),
+    "fcntl": (72, 25, _SECOND_ARGUMENT_AT, _ONLY_FLAGS_OF_DESCRIPTORS),
 }
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 _LOAD, _JUMP_IF_EQUAL, _AND, _RETURN = 0x20, 0x15, 0x54, 0x06
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | 1  # EPERM
-_NUMBER_AT, _ARCHITECTURE_AT, _THIRD_ARGUMENT_AT = 0, 4, 32
+_NUMBER_AT, _ARCHITECTURE_AT = 0, 4
 
 
 def confine(roots: Sequence[Path]) -> frozenset[str]:
@@ -178,10 +183,10 @@ def filter_lines(machine: str) -> list[tuple[int, int, int, int]]:
         number = numbers[column]
         if number is not None:
             lines += [(_JUMP_IF_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
-    for *both, mask in _MASKED.values():
+    for *both, argument_at, mask in _MASKED.values():
         lines += [
             (_JUMP_IF_EQUAL, 0, 5, both[column]),
-            (_LOAD, 0, 0, _THIRD_ARGUMENT_AT),
+            (_LOAD, 0, 0, argument_at),
             (_AND, 0, 0, mask),
             (_JUMP_IF_EQUAL, 0, 1, 0),
             (_RETURN, 0, 0, _ALLOW),
