@@ -194,12 +194,12 @@ def _findings(ledger: "Ledger", *, features: bool, warehouse: bool | None, settl
     from features.config import FeaturesConfig
     from streams.load.check import check_features, check_topics, settled_rows
     from streams.load.reading import StoredFeatures, StoredRows
-    from warehouse.address import VARIABLE, address_in
+    from warehouse.address import address_in
 
     findings = check_topics(ledger)
     if features:
         check_features(ledger, StoredFeatures(FeaturesConfig.from_environment(os.environ)), findings)
-    if warehouse or (warehouse is None and secret_in(os.environ, VARIABLE)):
+    if warehouse or (warehouse is None and secret_in(os.environ, "PRECEDENT_WAREHOUSE")):
         since = datetime.fromtimestamp(float(ledger.rows["intended_s"][0]), UTC)
         kept = StoredRows(address_in(os.environ), ledger.plan.run, since=since)
         try:
