@@ -5,7 +5,10 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -135,7 +138,8 @@ def test_the_secrets_that_it_tells_to_make_are_those_that_the_manifests_take() -
 def tried(name: str, folder: Path, **variables: object) -> "subprocess.CompletedProcess[str]":
     """A block of the page, as it stands there, in a shell whose `precedent` is this one."""
     (script,) = [block for tag, block in BLOCKS if tag == name]
-    environment = {**os.environ, "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    beside = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{beside}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     environment |= {key: str(value) for key, value in variables.items()}
     return subprocess.run(
         ["sh", "-c", script], check=False, capture_output=True, text=True, timeout=600, env=environment, cwd=folder
@@ -152,12 +156,9 @@ def test_the_alerts_become_an_object_of_the_prometheus_operator(tmp_path: Path) 
     assert rules["spec"] == alerts
 
 
-def test_docket_and_releases_are_backed_up_in_use_and_restored_elsewhere_as_it_says(tmp_path: Path) -> None:
-    docket, releases = tmp_path / "docket", tmp_path / "releases"
-    write_release(releases, 1, random_casebook(10))
-    publish_casebook(releases, 2, random_casebook(12))
-    point_to(releases, Pin(release_version=1, casebook_version=2))
-    token = Tokens(docket / "tokens.json").issue("sue", Role.SENIOR)
+@contextmanager
+def in_use(docket: Path) -> Iterator[None]:
+    """Cases are entered and ruled on, one after the other, while the block runs."""
     stop, entered = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -174,15 +175,28 @@ def test_docket_and_releases_are_backed_up_in_use_and_restored_elsewhere_as_it_s
     clerk.start()
     try:
         assert entered.wait(60)
-        done = tried("backup", tmp_path, BACKUPS=tmp_path / "b", PRECEDENT_DOCKET=docket, PRECEDENT_RELEASES=releases)
+        yield
     finally:
         stop.set()
         clerk.join()
+
+
+def test_docket_taxonomy_and_releases_are_backed_up_in_use_and_restored_elsewhere_as_it_says(tmp_path: Path) -> None:
+    docket, releases = tmp_path / "docket", tmp_path / "releases"
+    given = {"PRECEDENT_DOCKET": docket, "PRECEDENT_TAXONOMY": docket / "taxonomy", "PRECEDENT_RELEASES": releases}
+    given["PRECEDENT_TAXONOMY"].mkdir(parents=True)
+    (given["PRECEDENT_TAXONOMY"] / "decisions.jsonl").write_text("accepted\n", encoding="utf-8")
+    write_release(releases, 1, random_casebook(10))
+    publish_casebook(releases, 2, random_casebook(12))
+    point_to(releases, Pin(release_version=1, casebook_version=2))
+    token = Tokens(docket / "tokens.json").issue("sue", Role.SENIOR)
+    with in_use(docket):
+        done = tried("backup", tmp_path, BACKUPS=tmp_path / "b", **given)
     assert done.returncode == 0, done.stderr
     said, place = done.stdout.splitlines()
     noted = json.loads(said)["audit"]
 
-    there = {"PRECEDENT_DOCKET": tmp_path / "new" / "docket", "PRECEDENT_RELEASES": tmp_path / "new" / "releases"}
+    there = {name: tmp_path / "new" / path.relative_to(tmp_path) for name, path in given.items()}
     restored = tried("restore", tmp_path, FROM=place, NOTED=noted, PRECEDENT_TOKEN=token, **there)
     assert restored.returncode == 0, restored.stderr
     assert f"verified, the last digest is {noted}" in restored.stdout
@@ -190,6 +204,7 @@ def test_docket_and_releases_are_backed_up_in_use_and_restored_elsewhere_as_it_s
     folder, casebook = root.open_pin(root.read_pointer().live)
     assert folder.release.version == 1
     assert casebook.is_file()
+    assert (there["PRECEDENT_TAXONOMY"] / "decisions.jsonl").read_text(encoding="utf-8") == "accepted\n"
     register = Docket(there["PRECEDENT_DOCKET"])
     cases = register.listed(waiting=None, at_most=10_000)
     assert len(cases) == json.loads(said)["cases"] >= 1
@@ -202,3 +217,7 @@ def test_docket_and_releases_are_backed_up_in_use_and_restored_elsewhere_as_it_s
 
     wrong = tried("restore", tmp_path, FROM=place, NOTED="0" * 63 + "1", PRECEDENT_TOKEN=token, **there)
     assert "the audit was cut or replaced" in wrong.stderr
+    (aside,) = [path for path in there["PRECEDENT_DOCKET"].glob("before-*") if any(path.iterdir())]
+    replaced = Docket(aside)
+    assert replaced.known(["c-new"]) == {"c-new"}, "what a restore replaces is put aside"
+    replaced.close()
