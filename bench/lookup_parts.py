@@ -21,6 +21,7 @@ from contracts.taxonomy import CATEGORIES, N_CATEGORIES, POSITIVE_INDEX, TAXONOM
 from contracts.verdicts import Decision, Verdict
 from features.config import FeaturesConfig
 from features.writer import open_writer
+from serving.ports import free_port
 
 PACED_BATCH_ROWS = 64
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -80,9 +81,7 @@ def running_owner(folder: Path) -> Iterator[tuple[str, int]]:
 @contextmanager
 def running_redis(binary: str, folder: str) -> Iterator[tuple[str, int]]:
     """A Redis that keeps nothing on disk, on a free loopback port: its address and its process id."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no", "--dir", folder]
     process = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
     try:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from bench.chaos.lags import Groups
 from bench.chaos.schedule import SESSION_S, Target
 from bench.stand_in import point_to, random_casebook, write_release
+from serving.ports import free_port
 from streams.processes import Part, Parts
 from streams.stack import Stack, embedded_stack
 
@@ -108,7 +108,7 @@ def staged(*, nodes: int, store: Target, workers: int, triton: bool = True) -> I
         redis: tuple[str, ...] = ()
         online = None
         if store is Target.REDIS:
-            port = _free_port()
+            port = free_port()
             redis = (str(DEPLOY / "redis" / "run"), "--port", str(port), "--state-dir", str(folder / "redis"))
             online = f"redis://127.0.0.1:{port}/0"
             _ = below.start("redis", redis, log=folder / "logs" / "redis.log").address
@@ -153,9 +153,3 @@ def _keep_logs(folder: Path) -> None:
     if kept := os.environ.get("PRECEDENT_CHAOS_LOGS"):
         for logs in (folder / "logs", folder / "state" / "logs"):
             shutil.copytree(logs, kept, dirs_exist_ok=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

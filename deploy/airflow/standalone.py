@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
+from serving.ports import free_port
 from serving.stopping import Stop, stop_on_signals
 from streams.processes import end_with_parent
 
@@ -201,13 +201,6 @@ def end(running: "dict[str, subprocess.Popen[bytes]]") -> None:
         except ProcessLookupError:
             continue
         process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _last_line(output: bytes) -> str:

@@ -10,7 +10,6 @@ and the file says its new id; without it the runner ends, and the others with it
 
 import argparse
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from doors import PROTOCOLS, Door
 from jars import NodeError, first_error, java_command, resolve_jars
 
 from contracts.errors import BadInputError, DependencyError
+from serving.ports import free_ports
 from serving.stopping import Stop, stop_on_signals
 from streams.kafka.connection import Connection
 from streams.kafka.declaring import Cluster
@@ -247,18 +247,6 @@ def declare(connection: Connection, nodes: Sequence[Node], partitions: int, stop
                 raise NodeError(f"the cluster does not answer: {error}") from error
         stop.wait(0.1)
     return 0
-
-
-def free_ports(count: int) -> list[int]:
-    """So many ports that nobody listens on now."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 if __name__ == "__main__":

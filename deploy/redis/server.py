@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from serving.ports import free_port
 from serving.stopping import stop_on_signals
 from streams.processes import end_with_parent
 
@@ -35,7 +36,7 @@ def main() -> int:
     if (binary := shutil.which("redis-server")) is None:
         sys.stderr.write("redis: redis-server is not on PATH (Debian: install redis-server)\n")
         return 2
-    return _run(binary, options.port or _free_port(), options.state_dir)
+    return _run(binary, options.port or free_port(), options.state_dir)
 
 
 def _run(binary: str, port: int, state: Path) -> int:
@@ -78,13 +79,6 @@ def _answers(port: int) -> bool:
             return probe.recv(16).startswith(b"+PONG")
     except OSError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,18 +16,13 @@ import redis
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from serving.ports import free_port
 from tests.deploy.rendering import KUBERNETES, ROOT
 
 BASE = KUBERNETES / "base"
 AT_MOST_S = 300.0
 SECRET = "5f3a90c4d1"
 ABSENT = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(done: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path) -> None:
