@@ -125,7 +125,7 @@ def subtypes_command(out: Path, n: int, seed: int, good: float, no_media: bool) 
 
 
 @simulate.command("replay")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
 @click.option("--rate", type=click.FloatRange(0.001), default=10.0, show_default=True, help="Uploads a second.")
 @click.option("--start", type=click.DateTime(), help="When the first came, UTC (default: now).")
@@ -134,7 +134,7 @@ def replay_command(file: Path, out: Path, rate: float, start: datetime | None) -
 
     \b
     Example:
-      precedent simulate replay ../shared/kuaimod_benchmark/public_cases.jsonl --out replayed
+      precedent simulate replay public_cases.jsonl --out replayed
     """
     from simulation.replay import write_replay
 

@@ -53,7 +53,7 @@ def benchmark() -> None:
 
     \b
     Example:
-      precedent benchmark kuaimod --cross-validate 5 --cases ../shared/kuaimod_benchmark/public_cases.jsonl
+      precedent benchmark kuaimod --cross-validate 5 --cases public_cases.jsonl
     """
 
 
@@ -90,7 +90,7 @@ def kuaimod(
 
     \b
     Example:
-      precedent benchmark kuaimod --cross-validate 5 --cases ../shared/kuaimod_benchmark/public_cases.jsonl
+      precedent benchmark kuaimod --cross-validate 5 --cases public_cases.jsonl
       precedent benchmark kuaimod --release release-1 --cases cases.jsonl --predictions out.jsonl
       precedent benchmark kuaimod --judge http://127.0.0.1:8000/v1 --cases cases.jsonl --votes 5 --at-most 100
     """

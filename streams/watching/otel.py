@@ -27,7 +27,7 @@ from streams.watching.traces import Attributes, Headers, Journey
 
 TRACEPARENT = "traceparent"
 AT_MOST_FOLLOWED = 32
-"""Records followed of one batch: a sender that marks everything must not make a batch of spans of each of its own."""
+"""Records followed of one batch: a sender that marks everything must not have a span made for each of its records."""
 FLUSH_S = 2.0
 _W3C = TraceContextTextMapPropagator()
 _ROOT = Context()
