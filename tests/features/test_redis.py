@@ -1,8 +1,6 @@
 """Redis alone: passwords and TLS, writers in several processes at once, and what is read while it is away."""
 
 import asyncio
-import shutil
-import subprocess
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +22,7 @@ from features.online.rows import Written, to_rows
 from features.store import OpenStore, open_store
 from features.views import VIDEO_TOXICITY
 from features.writer import open_writer
+from tests.certificates import self_signed
 from tests.features.conftest import NOON, make_config, verdict
 from tests.redis_server import RedisServer
 
@@ -68,16 +67,8 @@ def test_a_password_of_any_characters_lets_writer_reader_and_feast_in(tmp_path: 
 
 
 def test_over_tls_the_servers_certificate_is_checked(tmp_path: Path) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    key, certificate = tmp_path / "redis.key", tmp_path / "redis.crt"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=127.0.0.1",
-         "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    options = ["--tls-cert-file", str(key.with_suffix(".crt")), "--tls-key-file", str(key), "--tls-auth-clients", "no"]
+    certificate, key = self_signed(tmp_path / "tls", "127.0.0.1", address="127.0.0.1")
+    options = ["--tls-cert-file", str(certificate), "--tls-key-file", str(key), "--tls-auth-clients", "no"]
     with RedisServer(tmp_path, *options, "--requirepass", "s3", scheme="rediss", login=":s3@") as server:
         trusted = open_store(make_config(tmp_path, f"{server.url}?ssl_ca_certs={certificate}"))
         assert write(trusted.config, [verdict("video-1", toxicity=0.25)]) == Written(1, 0)

@@ -1,6 +1,5 @@
 """The environment in, one way to reach Kafka out: what contradicts itself is refused by the variable that says so."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from contracts.errors import BadInputError
 from streams.kafka.connection import VARIABLES, Connection, Security
 from streams.kafka.transport import credentials
+from tests.certificates import self_signed
 
 SCRAM = {
     "PRECEDENT_KAFKA_SECURITY": "SASL_PLAINTEXT",
@@ -19,21 +19,7 @@ SCRAM = {
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     """A certificate that signed itself, and its key."""
-    folder = tmp_path_factory.mktemp("pem")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "1",
-    ]
-    subprocess.run([*command, "-subj", "/CN=x", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    cert, key = self_signed(tmp_path_factory.mktemp("pem") / "own", "x")
     return str(cert), str(key)
 
 
@@ -132,8 +118,7 @@ def test_what_contradicts_itself_is_refused_by_its_variable(change: dict[str, st
 
 
 def test_a_key_of_another_certificate_is_refused(pem: tuple[str, str], tmp_path: Path):
-    other = tmp_path / "key.pem"
-    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", other], check=True, capture_output=True)
+    _, other = self_signed(tmp_path / "other", "x")
     given = {"PRECEDENT_KAFKA_SECURITY": "SSL", "PRECEDENT_KAFKA_CERT": pem[0], "PRECEDENT_KAFKA_KEY": str(other)}
     with pytest.raises(BadInputError, match=r"^PRECEDENT_KAFKA_CERT == .*: no certificate of PRECEDENT_KAFKA_KEY"):
         Connection.from_environment(given)

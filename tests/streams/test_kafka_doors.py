@@ -14,13 +14,14 @@ from streams.kafka.connection import Connection
 from streams.kafka.delivery import ConfirmedProducer, OutgoingRecord
 from streams.kafka.reaching import reach
 from streams.stack import precedent
+from tests.certificates import needs_openssl, self_signed
 from tests.streams.conftest import Topics, needs_kafka, start_kafka
 from tests.streams.test_recorder import Rows, record, reports
 from tests.streams.test_sink import VERDICTS, running, verdicts
 from tests.streams.test_sink import Rows as Verdicts
 from tests.streams.watching import until
 
-pytestmark = [pytest.mark.kafka, needs_kafka]
+pytestmark = [pytest.mark.kafka, needs_kafka, needs_openssl]
 PASSWORD, CA = "PRECEDENT_KAFKA_PASSWORD", "PRECEDENT_KAFKA_CA"
 WRONG_PASSWORD = r"Authentication failed .*invalid credentials"
 WRONG_AUTHORITY = r"certificate verify failed"
@@ -63,24 +64,7 @@ def wrong(request: pytest.FixtureRequest, environment: dict[str, str], tmp_path:
     """The environment with what is wrong in it: the password, or the authority that is trusted."""
     if request.param == PASSWORD:
         return {**environment, "PRECEDENT_KAFKA_PASSWORD_FILE": "", PASSWORD: "not-the-password"}
-    other = tmp_path / "other.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "1",
-    ]
-    subprocess.run(
-        [*command, "-subj", "/CN=other", "-keyout", tmp_path / "key.pem", "-out", other],
-        check=True,
-        capture_output=True,
-    )
+    other, _ = self_signed(tmp_path / "other", "other")
     return environment | {CA: str(other)}
 
 
