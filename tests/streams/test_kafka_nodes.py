@@ -63,7 +63,7 @@ class Sending:
 
     def _run(self) -> None:
         tried = 0
-        while not self._stop.is_set():
+        while not self._stop.wait(0.01):  # paced: what is sent is read again, and the machine may be slow
             batch = [OutgoingRecord(TOPIC, b"k%d" % n, b"%d-%d" % (tried, n)) for n in range(N_EACH)]
             tried += 1
             began = time.monotonic()
