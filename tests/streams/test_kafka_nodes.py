@@ -104,7 +104,6 @@ def test_nothing_confirmed_is_lost_when_a_leader_is_killed(
     try:
         sending.goes_on()
         before = kill(nodes, found[0].leader)
-        until(lambda: short_of_copies(admin) > 0, within_s=60)
         sending.goes_on()
         until(lambda: pid_of(nodes, found[0].leader) != before, within_s=60)
         until(lambda: short_of_copies(admin) == 0, within_s=120)
