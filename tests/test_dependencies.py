@@ -94,7 +94,7 @@ def test_what_is_installed_is_what_is_locked() -> None:
     conditional = {
         canonicalize_name(match[1])
         for match in re.finditer(r"^([\w.-]+)==\S+ ; (.+?) \\$", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
-        if not Requirement(f"{match[1]} ; {match[2]}").marker.evaluate(environment)  # type: ignore[union-attr]
+        if not Requirement(f"{match[1]} ; {match[2]}").marker.evaluate(environment)
     }
     assert {name: version for name, version in wanted.items() if name not in conditional} == found
 

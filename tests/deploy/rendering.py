@@ -18,7 +18,7 @@ CLUSTER_WIDE = {"Namespace"}
 Object = dict[str, Any]
 
 
-class Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+class Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML in which a key that is given twice is an error, not the last one's win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

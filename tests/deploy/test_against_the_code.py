@@ -164,7 +164,7 @@ def test_probes_ask_where_the_parts_answer() -> None:
             assert one.arguments[one.arguments.index("--metrics-host") + 1] == "0.0.0.0", one.place
             for port in one.given.get("ports", []):
                 assert port == {"name": "metrics", "containerPort": METRICS_PORT}, one.place
-    assert _answer(None, "/other")[0] == 404  # type: ignore[arg-type]
+    assert _answer(None, "/other")[0] == 404
 
 
 def test_prometheus_finds_every_part_of_the_compose_file_where_it_is_watched() -> None:

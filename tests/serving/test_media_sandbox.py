@@ -259,8 +259,8 @@ def _worker(tasks: int) -> WorkerProcess:
     told = wire.WorkerSettings(0, 0, 0, (), 9, 8, 3, 1.0, {})
     memory = mmap.mmap(-1, told.memory_bytes)
     channel = socket.socket.__new__(socket.socket)
-    worker = WorkerProcess(None, channel, memory, told, 0.0, [1, 2], ready=True)  # type: ignore[arg-type]
-    worker.given.update({slot: object() for slot in range(tasks)})  # type: ignore[misc]
+    worker = WorkerProcess(None, channel, memory, told, 0.0, [1, 2], ready=True)
+    worker.given.update({slot: object() for slot in range(tasks)})
     return worker
 
 

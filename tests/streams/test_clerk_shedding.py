@@ -65,7 +65,7 @@ def test_no_round_fills_the_room_and_nothing_waits_for_good(lags: list[int]) -> 
 @pytest.mark.parametrize("broken", [{"lag_events": 1}, {"share": 0.0}, {"share": 1.5}, {"trickle": 0}])
 def test_settings_that_would_stop_re_scoring_are_refused(broken: dict[str, float]) -> None:
     with pytest.raises(BadInputError, match="lag_events must be over 1"):
-        SheddingSettings(**broken)  # type: ignore[arg-type]
+        SheddingSettings(**broken)
 
 
 def test_what_waits_is_kept_counted_and_sent_with_its_newest_feedback(notebook: Notebook) -> None:

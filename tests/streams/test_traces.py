@@ -73,7 +73,7 @@ def carry(batch: Sequence[Raw], tracing: Tracing, kept: Kept, scorer: StandInSco
 
 
 def attributes(span: object) -> dict[str, object]:
-    return {a.key: getattr(a.value, a.value.WhichOneof("value")) for a in span.attributes}  # type: ignore[attr-defined]
+    return {a.key: getattr(a.value, a.value.WhichOneof("value")) for a in span.attributes}
 
 
 def test_a_batch_has_its_stages_as_children_and_is_linked_with_the_videos_that_are_followed(receiver: Collector):
