@@ -12,6 +12,8 @@ import pytest
 
 from serving.ports import free_port
 
+needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+
 
 class RedisServer:
     """One server that keeps nothing on disk; it may be frozen, killed, and started again at its port, empty."""

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -18,11 +17,12 @@ from confluent_kafka.admin import AdminClient
 
 from serving.ports import free_port
 from tests.deploy.rendering import KUBERNETES, ROOT
+from tests.redis_server import needs_redis
+from tests.streams.conftest import needs_kafka
 
 BASE = KUBERNETES / "base"
 AT_MOST_S = 300.0
 SECRET = "5f3a90c4d1"
-ABSENT = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
 
 
 def until(done: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -54,7 +54,7 @@ def started(
             process.wait()
 
 
-@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+@needs_redis
 def test_redis_wants_the_password_keeps_what_it_answered_and_evicts_nothing(tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "password").write_text(SECRET, encoding="utf-8")
@@ -124,7 +124,7 @@ def kafka_home(folder: Path) -> Path:
 
 
 @pytest.mark.kafka
-@pytest.mark.skipif(bool(ABSENT), reason=f"a real Kafka needs {' and '.join(ABSENT)} on PATH")
+@needs_kafka
 @pytest.mark.parametrize(
     ("properties", "alone"),
     [

@@ -1,6 +1,5 @@
 """Faults drawn beforehand, recoveries read off a ledger, and a handful of faults played on a real Kafka and Redis."""
 
-import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -14,8 +13,9 @@ from contracts.errors import BadInputError
 from streams.load import plan as planned
 from streams.load.ledger import Ledger
 from streams.load.plan import LoadPlan, Mix
+from tests.redis_server import needs_redis
+from tests.streams.conftest import needs_kafka
 
-ABSENT = [tool for tool in ("java", "mvn", "redis-server") if shutil.which(tool) is None]
 EVERYTHING = menu(Target.REDIS, disk=True)
 
 
@@ -107,7 +107,8 @@ def test_repeats_belong_to_the_first_fault_that_ended_after_their_verdict(tmp_pa
 
 
 @pytest.mark.kafka
-@pytest.mark.skipif(bool(ABSENT), reason=f"needs {' and '.join(ABSENT)} on PATH")
+@needs_kafka
+@needs_redis
 def test_a_handful_of_faults_lose_nothing_and_repeat_nothing_but_verdicts_on_the_raw_topic(
     capsys: pytest.CaptureFixture[str],
 ):
