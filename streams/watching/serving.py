@@ -1,9 +1,10 @@
 """A part's registry, progress and readiness in; /metrics, /live and /ready for those who watch it out."""
 
 import socket
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -57,6 +58,11 @@ class MetricsServer(ThreadingHTTPServer):
         """HOST:PORT where it listens."""
         host, port = self.server_address[:2]
         return f"[{host!s}]:{port}" if self.address_family is socket.AF_INET6 else f"{host!s}:{port}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a watcher that went away amid its answer; anything else is a fault of ours."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def close(self) -> None:
         """Stop answering and give the port back."""

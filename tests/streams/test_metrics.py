@@ -1,6 +1,8 @@
 """Batches in, Prometheus text out; alive while commits make progress, ready while the part can be counted on."""
 
 import socket
+import struct
+import time
 import urllib.error
 import urllib.request
 
@@ -170,6 +172,20 @@ def test_watchers_are_answered_on_the_address_that_was_given(host: str):
         assert get(server.address, "/etc/passwd") == (404, "only /metrics, /live and /ready\n")
     finally:
         server.close()
+
+
+def test_a_watcher_that_goes_away_amid_its_question_is_no_news(capsys: pytest.CaptureFixture[str]):
+    server = serve_metrics(WorkerMetrics())
+    try:
+        host, _, port = server.address.rpartition(":")
+        with socket.create_connection((host, int(port))) as watcher:
+            watcher.sendall(b"GET /met")
+            assert get(server.address, "/ready")[0] == 503  # so that the question before it is being read
+            watcher.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # cut off, not closed
+        time.sleep(0.2)
+    finally:
+        server.close()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_port_that_is_taken_is_named():
