@@ -1,6 +1,7 @@
 """The worker end to end on a real Redis: the tests of the embedded store again, and Redis and Triton away for long."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -78,6 +79,8 @@ def test_while_redis_is_frozen_or_gone_workers_wait_and_then_every_feature_is_wr
     assert states(stack, frozen) == {Freshness.UNAVAILABLE}
     redis.thaw()
     until(lambda: features_found(stack, [f"v-{name}" for name in frozen]) == 200, within_s=60)
+    with closing(GroupLag(stack.kafka, VIDEOS_UPLOADED.name, "precedent-moderation")) as lag:
+        until(lambda: lag() == 0, within_s=60)  # so that none of these comes again, into the empty store
 
     redis.kill()
     topics.send(UPLOADED, *(event(name) for name in gone))
