@@ -62,6 +62,10 @@ def installed() -> dict[str, importlib.metadata.Distribution]:
     return {name: one for name, one in found.items() if name not in NOT_LOCKED}
 
 
+APPROVALS = {"OSI Approved", "DFSG approved"}
+"""Classifiers that say who finds a licence free, and not which it is."""
+
+
 def licences_of(package: importlib.metadata.Distribution) -> str:
     """Its licence expression, else those of its classifiers, else the name that it gives."""
     about = package.metadata
@@ -70,7 +74,7 @@ def licences_of(package: importlib.metadata.Distribution) -> str:
     classified = [
         line.rsplit(" :: ", 1)[1] for line in about.get_all("Classifier") or [] if line.startswith("License ::")
     ]
-    return " AND ".join(one for one in classified if one != "OSI Approved") or (about.get("License") or "").strip()
+    return " AND ".join(one for one in classified if one not in APPROVALS) or (about.get("License") or "").strip()
 
 
 def parts_of(licences: str) -> set[str]:
