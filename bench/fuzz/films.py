@@ -5,7 +5,9 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,16 @@ SOURCES = (
 
 
 def write_sources(folder: Path, sources: Sequence[Source] = SOURCES) -> list[Path]:
-    """Make the sources whose encoders this PyAV has."""
+    """Make the sources whose encoders this PyAV has, in a process of their own.
+
+    Run as root, the AV1 encoder gives the thread that opens it the real-time class at its highest priority, and
+    whatever that thread starts inherits it: one busy query of a warehouse then leaves a machine's cores to nobody else.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+        return apart.submit(_write_sources, folder, sources).result()
+
+
+def _write_sources(folder: Path, sources: Sequence[Source]) -> list[Path]:
     import av
 
     folder.mkdir(parents=True, exist_ok=True)

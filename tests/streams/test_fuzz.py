@@ -1,6 +1,7 @@
 """The short form of `python -m bench fuzz`: what goes in comes out, judged or refused with a reason; nothing breaks."""
 
 import asyncio
+import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -63,6 +64,13 @@ def test_every_level_is_mutated_and_most_mutations_change_the_event() -> None:
     levels = Counter(level for level, value in (mutated(event, event, rng) for _ in range(2_000)) if value != event)
     assert set(levels) == set(LEVELS) - {"as it is"}
     assert min(levels.values()) > 100
+
+
+def test_films_are_made_without_a_change_to_how_this_process_is_scheduled(tmp_path: Path) -> None:
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    made = write_sources(tmp_path)
+    assert {path.suffix for path in made} >= {".mp4", ".webm", ".png"}
+    assert (os.sched_getscheduler(0), os.sched_getparam(0)) == before
 
 
 def test_damage_changes_a_film_and_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
