@@ -140,7 +140,7 @@ class Scene:
         try:
             partitions = asker.list_topics(UPLOADED, timeout=10).topics[UPLOADED].partitions
             places = asker.committed([TopicPartition(UPLOADED, p) for p in sorted(partitions)], timeout=10)
-            return [place.offset for place in places]
+            return [max(0, place.offset) for place in places]  # below 0: nothing is committed
         finally:
             asker.close()
 
