@@ -1,19 +1,24 @@
 """Partitions that move again before the move before is over: every event is carried, and committed up to the end."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
+import faust
+import pytest
 from confluent_kafka import Consumer as Asker
 from confluent_kafka import TopicPartition
+from faust.tables.recovery import RebalanceAgain
+from faust.types import TP
 
 from contracts.topics import USERS_REPORTS
 from streams.kafka.agents import AgentConfig, Agents, consume
 from streams.kafka.connection import Connection
+from streams.kafka.transport import use_transport
 from tests.streams.conftest import Topics, on_each_broker
 
-pytestmark = on_each_broker
 TOPIC = USERS_REPORTS.name
 SLOW_S = 3.0
 """How much longer a member takes to go to where the group has committed."""
@@ -70,6 +75,92 @@ def uncommitted(broker: Connection, group: str) -> int:
         asker.close()
 
 
+PLACE = TP(TOPIC, 0)
+
+
+class FetchingThread:
+    """In the place of the thread that fetches: what it was asked to go back to, and how a seek is held."""
+
+    def __init__(self) -> None:
+        self.went_back: list[int] = []
+        self.held = asyncio.Event()
+
+    def assignment(self) -> set[TP]:
+        return {PLACE}
+
+    def highwater(self, _: TP) -> int:
+        return 99
+
+    async def go_back(self, offsets: Mapping[TP, int]) -> None:
+        self.went_back.append(offsets[PLACE])
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        await self.held.wait()
+        return {PLACE: 5}
+
+
+def consumer_of(fetches: Sequence[Sequence[int]]) -> tuple[Any, FetchingThread]:
+    """A consumer whose fetches bring these offsets, before its first move."""
+    left = [list(offsets) for offsets in fetches]
+
+    async def fetched(_: float) -> Any:
+        absent = dict.fromkeys(
+            ("timestamp", "timestamp_type", "headers", "key", "value", "checksum", "serialized_key_size")
+        )
+        records = [
+            SimpleNamespace(topic=TOPIC, partition=0, offset=offset, serialized_value_size=0, **absent)
+            for offset in left.pop(0)
+        ]
+        return {PLACE: records}, {PLACE}
+
+    async def moved(*_: Any) -> None:
+        """Nothing else is done at a move."""
+
+    app = faust.App("moves", broker="kafka://127.0.0.1:1", web_enabled=False)
+    use_transport(app)
+    consumer: Any = app.transport.create_consumer(
+        callback=moved, on_partitions_revoked=moved, on_partitions_assigned=moved
+    )
+    consumer._thread.thread_loop.close()
+    thread = consumer._thread = FetchingThread()
+    consumer._wait_next_records = fetched
+    return consumer, thread
+
+
+async def delivered(consumer: Any) -> list[int]:
+    return [message.offset async for _, message in consumer.getmany(1.0)]
+
+
+def test_what_comes_too_soon_is_read_again_from_where_it_was_to_go_on_and_a_gap_that_stays_is_passed():
+    async def scene() -> tuple[list[list[int]], list[int]]:
+        consumer, thread = consumer_of([[4, 5], [5, 6, 9, 10], [7, 8, 9], [12], [12, 13]])
+        thread.held.set()
+        before = await delivered(consumer)  # nobody has said where the partition begins
+        await consumer.perform_seek()
+        consumer.resume_flow()
+        return [before, *[await delivered(consumer) for _ in range(4)]], thread.went_back
+
+    came, went_back = asyncio.run(scene())
+    assert came == [[], [5, 6], [7, 8, 9], [], [12, 13]]
+    assert went_back == [7, 10]
+
+
+def test_a_seek_of_the_move_before_begins_nothing():
+    async def scene() -> list[int]:
+        consumer, thread = consumer_of([[5, 6]])
+        seek = asyncio.create_task(consumer.perform_seek())
+        await asyncio.sleep(0)
+        await consumer.on_partitions_revoked({PLACE})
+        thread.held.set()
+        with pytest.raises(RebalanceAgain):
+            await seek
+        consumer.resume_flow()
+        return await delivered(consumer)
+
+    assert asyncio.run(scene()) == []
+
+
+@on_each_broker
 def test_nothing_is_passed_over_when_partitions_move_again_while_a_member_goes_to_its_offsets(
     broker: Connection, topics: Topics
 ):
