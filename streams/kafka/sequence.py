@@ -23,16 +23,16 @@ class Turn(Enum):
 
 
 class RecordSequence(Generic[Place]):
-    """Of each partition that is ours, the offset that is next; `None` where any offset is."""
+    """Of each partition that is ours, the offset that is next."""
 
     def __init__(self) -> None:
-        self._next: dict[Place, int | None] = {}
+        self._next: dict[Place, int] = {}
         self._asked_again: dict[Place, int] = {}
 
-    def begins(self, offsets: Mapping[Place, int | None]) -> None:
-        """Take up partitions where the group has committed; without a commit (None) at whatever comes first."""
+    def begins(self, offsets: Mapping[Place, int]) -> None:
+        """Take up partitions at these offsets."""
         for place, offset in offsets.items():
-            self._next[place] = offset if offset is not None and offset >= 0 else None
+            self._next[place] = offset
             self._asked_again.pop(place, None)
 
     def ends(self, places: Iterable[Place]) -> None:
@@ -41,14 +41,17 @@ class RecordSequence(Generic[Place]):
             self._next.pop(place, None)
             self._asked_again.pop(place, None)
 
-    def turn(self, place: Place, offset: int) -> Turn:
-        """Whose turn it is, and count the record as delivered if its own."""
-        if place not in self._next:
+    def turn(self, place: Place, offset: int, *, follows: bool = False) -> Turn:
+        """Whose turn it is, and count the record as delivered if its own.
+
+        `follows`: it came in one fetch with the record before it, so that nothing is between them.
+        """
+        awaited = self._next.get(place)
+        if awaited is None:
             return Turn.NOBODYS
-        awaited = self._next[place]
-        if awaited is not None and offset < awaited:
+        if offset < awaited:
             return Turn.LATE
-        if awaited is not None and offset > awaited and self._asked_again.get(place) != awaited:
+        if offset > awaited and not follows and self._asked_again.get(place) != awaited:
             return Turn.EARLY
         self._next[place] = offset + 1
         return Turn.NEXT

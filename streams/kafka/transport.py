@@ -15,38 +15,28 @@ without partitions: such a worker hangs for good. `join_error` takes the error, 
 The embedded broker makes such errors: it refuses a member whose SyncGroup comes after the leader's. Hence a
 leader that gives the others a moment.
 
-*Moves.* Partitions may move again while Faust still goes to where the group has committed those of the move before.
-Then it lets records flow amid the second move, and empties its queues of them when that is over: they are never
-delivered, and the next move commits past them. Here such a going ends without a flow, and what is delivered after
-each move is every record of a partition in its turn (`streams.kafka.sequence`).
+*Moves.* What else partitions that move do to it is in `streams.kafka.moves`.
 
 *Folders.* Faust makes `<group>-data` wherever it is started, for the tables that it keeps. There are none here.
 """
 
 import asyncio
-import logging
 import time
 import types
-from collections.abc import AsyncIterator, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from typing import Any
 
 import faust
 from aiokafka.coordinator.assignors.roundrobin import (  # type: ignore[import-untyped]
     RoundRobinPartitionAssignor,
 )
-from aiokafka.errors import IllegalStateError  # type: ignore[import-untyped]
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest  # type: ignore[import-untyped]
-from aiokafka.structs import TopicPartition  # type: ignore[import-untyped]
 from faust.auth import SASLCredentials, SSLCredentials
-from faust.tables.recovery import RebalanceAgain
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
 from faust.types.auth import CredentialsT
 
 from streams.kafka.connection import Connection
-from streams.kafka.sequence import RecordSequence, Turn
-
-log = logging.getLogger(__name__)
+from streams.kafka.moves import MovingConsumer, SeekingThread
 
 FETCH_MAX_WAIT_MS = 40
 FETCH_MIN_BYTES = 64 << 10
@@ -64,7 +54,7 @@ class PatientLeader(RoundRobinPartitionAssignor):
         return super().assign(cluster, members)
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):
+class ConsumerThread(SeekingThread):
     """The thread that fetches and sends heartbeats.
 
     `confirmed`: the generation of which the group last said that we are a member, and when it was asked, by
@@ -101,17 +91,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return None, False
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._take_error(), self.thread_loop))
 
-    async def go_back(self, offsets: dict[Any, int]) -> None:
-        """Read on from these offsets, of partitions that are still ours."""
-        await self.call_thread(self._go_back, offsets)
-
-    async def _go_back(self, offsets: dict[Any, int]) -> None:
-        for place, offset in offsets.items():
-            try:
-                self._ensure_consumer().seek(TopicPartition(place.topic, place.partition), offset)
-            except IllegalStateError:  # it has just been given to another
-                log.info("partition %d of %s is not ours any more", place.partition, place.topic)
-
     async def _take_error(self) -> tuple[Exception | None, bool]:
         coordinator = self._ensure_consumer()._coordinator
         if coordinator is None:
@@ -123,55 +102,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return None, False
 
 
-class Consumer(driver.Consumer):
-    """Faust's consumer; deliveries that need not wait are not scheduled, and each record has its turn."""
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self._sequence = RecordSequence[Any]()
-        self._begins: dict[Any, int | None] = {}
-        self._moves = 0
-
-    async def on_partitions_revoked(self, revoked: Any) -> None:
-        self._moves += 1
-        self._begins = {}
-        self._sequence.ends(revoked)
-        await super().on_partitions_revoked(revoked)
-
-    async def perform_seek(self) -> None:
-        """Go to where the group has committed, or to the beginning; raises `RebalanceAgain` if partitions moved.
-
-        Two do this after each move, and one of them late: nothing is taken over from a time before the last move.
-        """
-        moves = self._moves
-        committed = await self.seek_to_committed()
-        if new := [place for place, offset in committed.items() if offset is None]:
-            await self._thread.seek_to_beginning(*new)
-        if self._moves != moves:
-            raise RebalanceAgain("partitions moved again")
-        self._begins = {TP(*place): offset for place, offset in committed.items()}
-        self._read_offset.update(self._begins)
-        self._committed_offset.update({place: offset or None for place, offset in self._begins.items()})
-
-    def resume_flow(self) -> None:
-        super().resume_flow()
-        self._sequence.begins(self._begins)  # not before: Faust has emptied its queues this moment
-
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, Any]]:  # noqa: ASYNC109 - Faust's signature
-        early: dict[Any, int] = {}
-        async for place, message in super().getmany(timeout):
-            turn = Turn.LATE if place in early else self._sequence.turn(place, message.offset)
-            if turn is Turn.NEXT:
-                yield place, message
-            elif turn is Turn.EARLY and (offset := self._sequence.go_back(place)) is not None:
-                log.warning(
-                    "offset %d of partition %d of %s came before %d: reading on from there",
-                    message.offset, place.partition, place.topic, offset,
-                )  # fmt: skip
-                early[place] = offset
-        if early:
-            await self._thread.go_back(early)
-            self._read_offset.update(early)
+class Consumer(MovingConsumer):
+    """Faust's consumer; deliveries that need not wait are not scheduled."""
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)

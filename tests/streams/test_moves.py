@@ -79,11 +79,13 @@ PLACE = TP(TOPIC, 0)
 
 
 class FetchingThread:
-    """In the place of the thread that fetches: what it was asked to go back to, and how a seek is held."""
+    """In the place of the thread that fetches: where it was sent to, and what it finds once it is let go on."""
 
-    def __init__(self) -> None:
-        self.went_back: list[int] = []
+    def __init__(self, committed: int | None = 5) -> None:
+        self.committed = committed
+        self.sent_to: list[int] = []
         self.held = asyncio.Event()
+        self.asked = 0
 
     def assignment(self) -> set[TP]:
         return {PLACE}
@@ -92,14 +94,23 @@ class FetchingThread:
         return 99
 
     async def go_back(self, offsets: Mapping[TP, int]) -> None:
-        self.went_back.append(offsets[PLACE])
+        self.sent_to.append(offsets[PLACE])
 
-    async def seek_to_committed(self) -> Mapping[TP, int]:
+    async def seek_to_committed(self) -> Mapping[TP, int | None]:
+        self.asked += 1
         await self.held.wait()
-        return {PLACE: 5}
+        return {PLACE: self.committed}
+
+    async def to_first(self, places: Sequence[TP]) -> Mapping[TP, int]:
+        self.sent_to.append(3)
+        return dict.fromkeys(places, 3)
+
+    async def commit(self, _: Mapping[TP, int]) -> bool:
+        await self.held.wait()
+        return True
 
 
-def consumer_of(fetches: Sequence[Sequence[int]]) -> tuple[Any, FetchingThread]:
+def consumer_of(fetches: Sequence[Sequence[int]] = (), committed: int | None = 5) -> tuple[Any, FetchingThread]:
     """A consumer whose fetches bring these offsets, before its first move."""
     left = [list(offsets) for offsets in fetches]
 
@@ -122,7 +133,7 @@ def consumer_of(fetches: Sequence[Sequence[int]]) -> tuple[Any, FetchingThread]:
         callback=moved, on_partitions_revoked=moved, on_partitions_assigned=moved
     )
     consumer._thread.thread_loop.close()
-    thread = consumer._thread = FetchingThread()
+    thread = consumer._thread = FetchingThread(committed)
     consumer._wait_next_records = fetched
     return consumer, thread
 
@@ -131,33 +142,106 @@ async def delivered(consumer: Any) -> list[int]:
     return [message.offset async for _, message in consumer.getmany(1.0)]
 
 
+async def look_up(consumer: Any) -> None:
+    """As recovery does, in a task that does not fetch."""
+    await asyncio.create_task(consumer.perform_seek())
+    consumer.resume_flow()
+
+
 def test_what_comes_too_soon_is_read_again_from_where_it_was_to_go_on_and_a_gap_that_stays_is_passed():
     async def scene() -> tuple[list[list[int]], list[int]]:
-        consumer, thread = consumer_of([[4, 5], [5, 6, 9, 10], [7, 8, 9], [12], [12, 13]])
+        consumer, thread = consumer_of([[4, 5], [5, 6], [9, 10], [7, 8, 9], [12], [12, 14]])
         thread.held.set()
         before = await delivered(consumer)  # nobody has said where the partition begins
-        await consumer.perform_seek()
-        consumer.resume_flow()
-        return [before, *[await delivered(consumer) for _ in range(4)]], thread.went_back
+        await look_up(consumer)
+        return [before, *[await delivered(consumer) for _ in range(5)]], thread.sent_to
 
-    came, went_back = asyncio.run(scene())
-    assert came == [[], [5, 6], [7, 8, 9], [], [12, 13]]
-    assert went_back == [7, 10]
+    came, sent_to = asyncio.run(scene())
+    assert came == [[], [5, 6], [], [7, 8, 9], [], [12, 14]]
+    assert sent_to == [7, 10]
 
 
-def test_a_seek_of_the_move_before_begins_nothing():
+def test_a_partition_without_a_commit_begins_at_its_first_record_and_not_at_what_was_fetched_before():
+    async def scene() -> tuple[list[list[int]], list[int]]:
+        consumer, thread = consumer_of([[3, 4], [5, 6], [3, 4, 5, 6]], committed=None)
+        thread.held.set()
+        before = await delivered(consumer)
+        await look_up(consumer)
+        return [before, *[await delivered(consumer) for _ in range(2)]], thread.sent_to
+
+    assert asyncio.run(scene()) == ([[], [], [3, 4, 5, 6]], [3, 3])
+
+
+@pytest.mark.parametrize("then", ["revoked", "revoked and assigned"])
+def test_a_look_up_that_a_move_overtakes_begins_nothing(then: str):
     async def scene() -> list[int]:
         consumer, thread = consumer_of([[5, 6]])
         seek = asyncio.create_task(consumer.perform_seek())
         await asyncio.sleep(0)
         await consumer.on_partitions_revoked({PLACE})
+        if "assigned" in then:
+            await consumer.on_partitions_assigned({PLACE})
         thread.held.set()
         with pytest.raises(RebalanceAgain):
             await seek
+        assert thread.asked == 1
         consumer.resume_flow()
         return await delivered(consumer)
 
     assert asyncio.run(scene()) == []
+
+
+def test_amid_a_move_nothing_is_looked_up_and_no_record_flows():
+    async def scene() -> None:
+        consumer, thread = consumer_of()
+        await consumer.on_partitions_revoked(set())  # a member that holds nothing
+        assert not consumer.flow_active
+        with pytest.raises(RebalanceAgain):
+            await consumer.perform_seek()
+        consumer.resume_flow()
+        assert (consumer.flow_active, thread.asked) == (False, 0)
+        await consumer.on_partitions_assigned({PLACE})
+        consumer.resume_flow()
+        assert consumer.flow_active
+
+    asyncio.run(scene())
+
+
+def test_a_look_up_that_takes_too_long_is_asked_for_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("streams.kafka.moves.LOOK_UP_S", 0.05)
+
+    async def scene() -> None:
+        consumer, thread = consumer_of()
+        consumer.stop_flow()
+        with pytest.raises(RebalanceAgain):
+            await consumer.perform_seek()
+        assert consumer.app.tables.recovery.signal_recovery_start.is_set()
+        thread.held.set()
+        await look_up(consumer)
+
+    asyncio.run(scene())
+
+
+def test_what_was_committed_before_a_move_is_not_kept_after_it():
+    async def scene() -> list[int | None]:
+        consumer, thread = consumer_of()
+        thread.held.set()
+        await look_up(consumer)
+        assert consumer._committed_offset[PLACE] == 5
+        kept = []
+        for moves in (False, True):
+            thread.held.clear()
+            offsets = {PLACE: 9}
+            commit = asyncio.create_task(consumer._commit_offsets(offsets))
+            await asyncio.sleep(0)
+            if moves:
+                await consumer.on_partitions_revoked({PLACE})
+            thread.held.set()
+            assert await commit
+            kept.append(consumer._committed_offset[PLACE])
+        return kept
+
+    assert asyncio.run(scene()) == [9, None]
 
 
 @on_each_broker

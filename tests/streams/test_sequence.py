@@ -16,14 +16,14 @@ def test_records_in_order_are_delivered_and_what_comes_again_is_left_out():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("committed", [None, -1])
-def test_a_partition_without_a_commit_begins_at_whatever_is_first(committed: int | None):
+def test_what_is_not_between_two_records_of_one_fetch_is_not_there():
     sequence = RecordSequence[str]()
-    sequence.begins({"p": committed})
+    sequence.begins({"p": 7})
 
-    assert sequence.turn("p", 41) is Turn.NEXT
-    assert sequence.turn("p", 42) is Turn.NEXT
-    assert sequence.turn("p", 41) is Turn.LATE
+    assert sequence.turn("p", 7) is Turn.NEXT
+    assert sequence.turn("p", 9, follows=True) is Turn.NEXT
+    assert sequence.turn("p", 8) is Turn.LATE
+    assert sequence.turn("p", 11) is Turn.EARLY
 
 
 def test_what_comes_too_soon_is_gone_back_for_and_a_record_that_is_missing_then_too_is_not_there():
