@@ -51,7 +51,7 @@ class ScalingSizes:
     usd_per_core_hour: float = ASSUMED_USD
 
 
-SHORT = ScalingSizes(partitions=(4,), workers=(1, 2), events=8_000, warm_up=4_000, latency_s=4.0, latency_warm_up_s=2.0)
+SHORT = ScalingSizes(partitions=(1, 4), events=10_000, warm_up=4_000, latency_s=5.0, latency_warm_up_s=2.0)
 
 
 @dataclass(frozen=True, slots=True)
