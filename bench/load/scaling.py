@@ -15,9 +15,9 @@ of its own (0.23 core-milliseconds an event, and batches wait for each other); t
 four 3,700, since smaller batches cost more. Partitions change little from 2 on; 8 cost Kafka 5% more than 2, as each
 fetch and each batch is split. Half of the rate: p95 120 ms. Core-seconds a million videos: 450, so 0.005 USD at 0.04.
 
-What came, in the short form: one worker 4,417 on four partitions and 3,340 on one, two 4,822, four 4,476; p95 148 to
-189 ms at half of it; 474 to 549 core-seconds. One worker does half more than was thought since it takes its batches at
-once (`streams.kafka.taking`); a second one finds the cores full.
+What came, in the long form: one worker 3,996 to 4,354, two 4,558 to 4,805, four 4,173 and 4,518; p95 149 to
+259 ms at half of it; 406 to 512 core-seconds. One worker does half more than was thought since it takes its batches
+at once (`streams.kafka.taking`); partitions change little, and a second worker finds the cores full.
 """
 
 import os
