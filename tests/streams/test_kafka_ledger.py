@@ -12,7 +12,7 @@ from contracts.topics import VIDEOS_UPLOADED, VIDEOS_VERDICTS
 from streams.kafka.connection import Connection
 from streams.stack import Stack, embedded_stack
 from tests.streams.conftest import Topics, needs_kafka
-from tests.streams.test_stack import features_found, rows_in_warehouse
+from tests.streams.stacks import features_found, rows_in_warehouse
 from tests.streams.watching import event, named, until
 
 N_BATCHES, N_EACH = 20, 200

@@ -1,11 +1,8 @@
-"""The whole path on its real embedded parts: broker, Triton, Feast's store, warehouse; two workers on one group."""
+"""The whole path on its real embedded parts: broker, Triton, Feast's store, warehouse; what goes in comes out."""
 
 import json
 import os
-import signal
 import subprocess
-from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,78 +12,27 @@ from confluent_kafka import Message
 from bench.stand_in import point_to, publish_casebook, random_casebook, write_release
 from contracts.dead_letters import DeadLetter
 from contracts.releases import Pin
-from contracts.topics import VIDEOS_UPLOADED, VIDEOS_VERDICTS
 from contracts.verdicts import Verdict
 from features.config import FeaturesConfig
-from streams.load.reading import StoredFeatures
 from streams.load.report import NOTHING
-from streams.processes import Part
-from streams.stack import Stack, embedded_stack, precedent
+from streams.stack import Stack, precedent
 from tests.serving.media_files import picture, write_audio_only, write_video, write_zero_frames
 from tests.streams.conftest import Topics
+from tests.streams.stacks import (
+    DEAD,
+    UPLOADED,
+    VERDICTS,
+    features_found,
+    folder,
+    rows_in_warehouse,
+    running,
+    stack,
+    topics,
+    verdict_keys,
+)
 from tests.streams.watching import event, metric, named, status, until
 
-UPLOADED, DEAD, VERDICTS = VIDEOS_UPLOADED.name, VIDEOS_UPLOADED.dead, VIDEOS_VERDICTS.name
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("stack")
-
-
-@pytest.fixture(scope="module")
-def stack(folder: Path, another_kafka: str | None) -> Iterator[Stack]:
-    root = folder / "releases"
-    point_to(root, write_release(root, 1, random_casebook(50)))
-    (folder / "media").mkdir()
-    with embedded_stack(
-        folder / "state",
-        root,
-        workers=2,
-        media_roots=(folder / "media",),
-        broker=another_kafka,
-        worker_options=("--session-timeout", "3"),
-    ) as running:
-        yield running
-
-
-@pytest.fixture
-def topics(stack: Stack) -> Iterator[Topics]:
-    opened = Topics(stack.kafka)
-    opened.watch(VERDICTS, DEAD)
-    yield opened
-    opened.close()
-
-
-def running(stack: Stack) -> list[Part]:
-    return [worker for worker in stack.workers if worker.running()]
-
-
-def verdict_keys(topics: Topics, prefix: str) -> Counter[bytes]:
-    return Counter(m.key() for m in topics.read(VERDICTS, 0, where=named(prefix)))
-
-
-def letters_of(topics: Topics, prefix: str) -> list[bytes]:
-    """What was dead-lettered of a test's events: an earlier test's may come again, delivery is at least once."""
-    raws = (DeadLetter.model_validate_json(message.value()).raw for message in topics.read(DEAD, 0))
-    return [raw for raw in raws if f'"v-{prefix}-'.encode() in raw]
-
-
-def rows_in_warehouse(stack: Stack, prefix: str) -> int:
-    from warehouse.address import connect, parse_address
-
-    client = connect(parse_address(stack.warehouse or ""))
-    try:
-        counted = client.query(
-            "SELECT uniqExact(event_id) FROM verdicts WHERE startsWith(event_id, {prefix:String})", {"prefix": prefix}
-        )
-        return int(counted.first_row[0])
-    finally:
-        client.close()
-
-
-def features_found(stack: Stack, video_ids: list[str]) -> int:
-    return int((StoredFeatures(FeaturesConfig.from_environment(stack.environment))(video_ids) > 0).sum())
+__all__ = ["folder", "stack", "topics"]
 
 
 def test_every_upload_becomes_a_verdict_a_feature_and_a_row(stack: Stack, topics: Topics):
@@ -165,7 +111,6 @@ def test_broken_media_is_refused_by_reason_and_delays_nobody(stack: Stack, topic
 
 
 def test_an_older_version_that_comes_late_has_a_verdict_but_not_the_features(stack: Stack, topics: Topics):
-    from features.config import FeaturesConfig
     from features.lookup import lookup
     from features.store import open_store
 
@@ -206,7 +151,6 @@ def test_workers_follow_the_pointer_to_a_new_casebook_and_back_without_a_restart
 def test_while_the_pointer_names_a_canary_verdicts_features_and_rows_carry_its_decision_too(
     stack: Stack, topics: Topics, folder: Path
 ):
-    from features.config import FeaturesConfig
     from features.lookup import lookup
     from features.store import open_store
     from warehouse.address import connect, parse_address
@@ -243,80 +187,6 @@ def test_while_the_pointer_names_a_canary_verdicts_features_and_rows_carry_its_d
     until(lambda: client.query(asked, {"ids": ids}).first_row[0] == 20)
     client.close()
     until(lambda: all_carry(None), within_s=60)
-
-
-@pytest.mark.parametrize("name", ["triton", "features", "warehouse"])
-def test_a_part_that_is_killed_and_comes_back_is_waited_for_and_nothing_is_lost(
-    stack: Stack, topics: Topics, name: str
-):
-    ids = [f"{name}-{n}" for n in range(600)]
-    topics.send(UPLOADED, *(event(i) for i in ids[:200]))
-    topics.read(VERDICTS, 50, where=named(name))
-    _ = stack.part(name).address
-    stack.part(name).kill()
-    topics.send(UPLOADED, *(event(i) for i in ids[200:400]))
-    again = stack.start_again(name)
-    topics.send(UPLOADED, *(event(i) for i in ids[400:]))
-    _ = again.address
-
-    until(lambda: len(verdict_keys(topics, name)) == 600, within_s=60)
-    until(lambda: rows_in_warehouse(stack, f"e-{name}-") == 600, within_s=30)
-    assert letters_of(topics, name) == []
-    assert features_found(stack, [f"v-{i}" for i in ids]) == 600
-    assert len(running(stack)) == 2
-
-
-def test_while_triton_is_frozen_nothing_is_acknowledged_dropped_or_dead_and_then_all_goes_on(
-    stack: Stack, topics: Topics
-):
-    triton = stack.part("triton")
-    triton.signal(signal.SIGSTOP)
-    topics.send(UPLOADED, *(event(f"ice-{n}") for n in range(300)))
-    until(lambda: any(metric(w, 'precedent_waiting_seconds{part="scorer"}') > 0 for w in running(stack)))
-    until(lambda: sum(metric(w, "precedent_lag_events") for w in running(stack)) >= 300)
-    assert verdict_keys(topics, "ice") == {}
-    assert [status(w, "/live") for w in running(stack)] == [200, 200]
-    triton.signal(signal.SIGCONT)
-
-    until(lambda: len(verdict_keys(topics, "ice")) == 300, within_s=60)
-    until(lambda: sum(metric(w, "precedent_lag_events") for w in running(stack)) == 0)
-    assert letters_of(topics, "ice") == []
-    assert any("ALERT waiting for scorer" in w.complaints(50) for w in running(stack))
-
-
-def test_a_worker_that_is_told_to_stop_finishes_its_batch_and_another_takes_over(stack: Stack, topics: Topics):
-    leaving = running(stack)[0]
-    topics.send(UPLOADED, *(event(f"leave-{n}") for n in range(1_000)))
-    topics.read(VERDICTS, 100, where=named("leave"))
-    assert leaving.end() == 0
-    _ = stack.start_worker().address
-
-    until(lambda: len(verdict_keys(topics, "leave")) == 1_000, within_s=60)
-
-
-def test_a_killed_worker_loses_nothing(stack: Stack, topics: Topics):
-    names = [f"killed-{batch}-{n}" for batch in range(10) for n in range(200)]
-    for batch in range(10):
-        topics.send(UPLOADED, *(event(name) for name in names[200 * batch : 200 * (batch + 1)]))
-        if batch == 5:
-            running(stack)[0].kill()
-
-    until(lambda: len(verdict_keys(topics, "killed")) == 2_000, within_s=60)
-    assert features_found(stack, [f"v-{name}" for name in names]) == 2_000
-    until(lambda: rows_in_warehouse(stack, "e-killed-") == 2_000, within_s=30)
-    _ = stack.start_worker().address
-
-
-def test_a_frozen_worker_that_wakes_is_fenced_and_nothing_is_lost(stack: Stack, topics: Topics):
-    frozen = running(stack)[0]
-    frozen.signal(signal.SIGSTOP)
-    topics.send(UPLOADED, *(event(f"frozen-{n}") for n in range(600)))
-    until(lambda: len(verdict_keys(topics, "frozen")) == 600, within_s=60)
-    frozen.signal(signal.SIGCONT)
-    topics.send(UPLOADED, *(event(f"frozen-{n}") for n in range(600, 700)))
-
-    until(lambda: len(verdict_keys(topics, "frozen")) == 700, within_s=60)
-    assert frozen.running()
 
 
 def test_a_load_finds_each_of_its_events_again(stack: Stack, tmp_path: Path):

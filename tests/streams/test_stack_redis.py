@@ -17,16 +17,14 @@ from streams.processes import Part
 from streams.stack import Stack, embedded_stack
 from tests.redis_server import RedisServer
 from tests.streams.conftest import Topics
+from tests.streams.stacks import UPLOADED, features_found, running, topics, verdict_keys
 from tests.streams.test_stack import (
-    UPLOADED,
-    features_found,
-    running,
-    test_a_frozen_worker_that_wakes_is_fenced_and_nothing_is_lost,
-    test_a_killed_worker_loses_nothing,
     test_an_older_version_that_comes_late_has_a_verdict_but_not_the_features,
     test_every_upload_becomes_a_verdict_a_feature_and_a_row,
-    topics,
-    verdict_keys,
+)
+from tests.streams.test_stack_faults import (
+    test_a_frozen_worker_that_wakes_is_fenced_and_nothing_is_lost,
+    test_a_killed_worker_loses_nothing,
 )
 from tests.streams.watching import event, metric, until
 
